@@ -1,0 +1,5 @@
+//! cgroup v2: a control group is a directory, and every limit is a file in it.
+
+pub mod resources;
+
+pub use resources::Write;

@@ -1,0 +1,63 @@
+//! The command line: one enum of verbs. The doc comments are the help text; each verb's flags stand in its own file
+//! under `commands/`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// See through a container: run OCI bundles, map pods to cgroup v2, take guided labs
+#[derive(Debug, Parser)]
+#[command(name = "glassbox", version, disable_version_flag = true, max_term_width = 100)]
+pub struct Cli {
+    /// Flags that every command takes
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes, named as runc names them.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// Directory that holds the state of containers [default: /run/glassbox, or $XDG_RUNTIME_DIR/glassbox]
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Append errors to this file instead of printing them alone
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Format of the log file
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Log what is done, not errors alone
+    #[arg(long)]
+    pub debug: bool,
+    /// Print the version, in the lines that engines parse
+    #[arg(long, short = 'v', exclusive = true)]
+    pub version: bool,
+}
+
+/// How records of the log file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `time="…" level=error msg="…"`
+    Text,
+    /// One JSON object a line: `{"level":…,"msg":…,"time":…}`
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show which cgroup files a pod's requests and limits become, and why
+    Qos(commands::qos::Args),
+    /// Take, play or test a guided lab
+    Lab(commands::lab::Args),
+    /// Tell what this kernel offers to containers, what is missing, and the command that mends it
+    Doctor(commands::doctor::Args),
+    /// Run one of the small programs that labs use (hog, burn)
+    #[command(hide = true)]
+    Applet(commands::applet::Args),
+}

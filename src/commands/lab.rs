@@ -1,0 +1,14 @@
+//! `glassbox lab`.
+
+use std::process::ExitCode;
+
+use crate::cli::Global;
+
+/// Flags of `glassbox lab`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,66 @@
+//! What a failed command tells its user: what was tried, why it failed, and what to do about it.
+//!
+//! Modules have error enums of their own; this is the one shape in which they reach `main`, which prints them once.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// A failure with advice: a message, the cause below it, and hints (full sentences) that mend it.
+///
+/// `Display` gives the message alone; the causes come through [`StdError::source`], so `anyhow`'s chain works.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that says `message` (lower case, names the object, no full stop).
+    pub fn new(message: impl Into<String>) -> Self {
+        Failure { message: message.into(), cause: None, hints: Vec::new() }
+    }
+
+    /// Puts the error that led to this one below it.
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Adds a hint: one full sentence that tells the user what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The hints, in the order in which they were added.
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Failure {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+/// The whole story of an error on one line: every message of the chain, outermost first, joined by `: `.
+pub fn one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Every hint found in the chain, outermost first.
+pub fn hints(error: &anyhow::Error) -> Vec<String> {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<Failure>())
+        .flat_map(|failure| failure.hints.clone())
+        .collect()
+}

@@ -1,0 +1,1 @@
+//! What a container start will do, as data. Pure.

@@ -1,0 +1,1 @@
+//! `config.json`: load, normalise, validate. Pure: touches nothing but the text it is given.
