@@ -1,0 +1,115 @@
+//! From the text of `config.json` to a checked [`Config`].
+
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::{json, oci, validate};
+
+/// A loaded, normalised and validated `config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The typed configuration.
+    pub spec: oci::Spec,
+    /// What was let pass with a word, as the specification wants it (unknown capabilities, deprecated fields).
+    pub warnings: Vec<String>,
+}
+
+/// What is wrong with a `config.json`.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// The text is not JSON, or an object has a name twice.
+    #[error("config.json is not valid JSON: {0}")]
+    Json(serde_json::Error),
+    /// A field has a value of the wrong type, or one that its type does not know.
+    #[error("config.json: {path}: {message}")]
+    Type {
+        /// The field, as `linux.namespaces[1].type`.
+        path: String,
+        /// What was found and what would fit.
+        message: String,
+    },
+    /// A field has a value that the runtime specification forbids.
+    #[error("config.json: {field}: {message}")]
+    Invalid {
+        /// The field, as `process.cwd`.
+        field: String,
+        /// The value and the rule that it breaks.
+        message: String,
+    },
+    /// A field asks for something that glassbox does not do; nothing is dropped silently.
+    #[error("config.json: {field} is not supported by glassbox")]
+    Unsupported {
+        /// The field, as `linux.intelRdt`.
+        field: String,
+    },
+}
+
+impl Config {
+    /// Parses, normalises and validates the text of a `config.json`.
+    pub fn parse(text: &str) -> Result<Config, SpecError> {
+        let mut value = json::parse(text).map_err(SpecError::Json)?;
+        let mut warnings = Vec::new();
+        normalise(&mut value, &mut warnings);
+        let spec: oci::Spec = serde_path_to_error::deserialize(&value)
+            .map_err(|error| SpecError::Type { path: error.path().to_string(), message: error.inner().to_string() })?;
+        validate::validate(&spec, &mut warnings)?;
+        Ok(Config { spec, warnings })
+    }
+}
+
+/// Puts right what oci-spec reads otherwise than the specification says.
+fn normalise(config: &mut Value, warnings: &mut Vec<String>) {
+    // An unknown capability is a warning and not an error (config.md, "capabilities"); oci-spec fails the whole file.
+    for set in ["bounding", "effective", "inheritable", "permitted", "ambient"] {
+        if let Some(names) = config.pointer_mut(&format!("/process/capabilities/{set}")).and_then(Value::as_array_mut) {
+            names.retain(|name| {
+                let known = name.as_str().is_none_or(|name| caps::Capability::from_str(name).is_ok());
+                if !known {
+                    warnings.push(format!("process.capabilities.{set}: unknown capability {name} is ignored"));
+                }
+                known
+            });
+        }
+    }
+    // `pids: {}` asks for nothing; oci-spec would read a limit of 0.
+    if let Some(resources) = config.pointer_mut("/linux/resources").and_then(Value::as_object_mut) {
+        let empty = resources.get("pids").and_then(Value::as_object).is_some_and(|pids| !pids.contains_key("limit"));
+        if empty {
+            resources.remove("pids");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::template;
+
+    fn config(change: impl FnOnce(&mut Value)) -> Result<Config, SpecError> {
+        let mut value = template();
+        change(&mut value);
+        Config::parse(&value.to_string())
+    }
+
+    #[test]
+    fn unknown_capabilities_warn_and_are_left_out() {
+        let config = config(|v| v["process"]["capabilities"]["bounding"] = serde_json::json!(["CAP_KILL", "CAP_FLY"]));
+        let config = config.expect("a warning is not an error");
+        assert_eq!(config.warnings, ["process.capabilities.bounding: unknown capability \"CAP_FLY\" is ignored"]);
+    }
+
+    #[test]
+    fn empty_pids_is_no_limit() {
+        let config = config(|v| v["linux"]["resources"]["pids"] = serde_json::json!({})).expect("valid");
+        assert!(config.spec.linux().as_ref().unwrap().resources().as_ref().unwrap().pids().is_none());
+    }
+
+    #[test]
+    fn type_errors_name_the_field() {
+        let error = config(|v| v["linux"]["namespaces"][1]["type"] = "netz".into()).unwrap_err().to_string();
+        assert!(error.starts_with("config.json: linux.namespaces[1].type: unknown variant `netz`"), "{error}");
+        let error = config(|v| v["process"]["user"]["uid"] = (1_u64 << 32).into()).unwrap_err().to_string();
+        assert!(error.starts_with("config.json: process.user.uid:"), "{error}");
+    }
+}
