@@ -3,7 +3,7 @@
 //! The files are those of Documentation/admin-guide/cgroup-v2.rst; the conversions from the runtime specification's
 //! cgroup v1 terms are those that runc and crun agree on. The device filter is no file: see `devices.rs`.
 
-use crate::spec::oci::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
+use crate::spec::oci::{LinuxBlockIo, LinuxCpu, LinuxDeviceType, LinuxMemory, LinuxResources, LinuxThrottleDevice};
 
 /// One value for one file of a cgroup directory, with the reason a reader may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,54 @@ impl Write {
             controller => controller,
         }
     }
+}
+
+/// Whether some devices may be used. The last rule that matches decides; where none does, the answer is no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceRule {
+    /// May be used, or may not.
+    pub allow: bool,
+    /// `c`, `b`, or `a` for both.
+    pub kind: char,
+    /// Major number; none is any.
+    pub major: Option<u32>,
+    /// Minor number; none is any.
+    pub minor: Option<u32>,
+    /// BPF_DEVCG_ACC_* bits: 1 mknod, 2 read, 4 write.
+    pub access: u8,
+}
+
+/// The rules of `linux.resources.devices`, and after them those that every container has. Empty where the config has none.
+///
+/// The appended ones are what runc always allows: making any node, and using null, zero, full, random, urandom, tty,
+/// the pseudo terminals. (runc adds the tun device for old users; glassbox leaves that to the config.)
+pub fn device_rules(resources: &LinuxResources) -> Vec<DeviceRule> {
+    let Some(rules) = resources.devices().as_ref().filter(|rules| !rules.is_empty()) else { return Vec::new() };
+    let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
+    let mut list: Vec<_> = rules
+        .iter()
+        .map(|rule| DeviceRule {
+            allow: rule.allow(),
+            kind: match rule.typ().unwrap_or_default() {
+                LinuxDeviceType::A => 'a',
+                LinuxDeviceType::B => 'b',
+                LinuxDeviceType::C | LinuxDeviceType::U | LinuxDeviceType::P => 'c',
+            },
+            major: number(rule.major()),
+            minor: number(rule.minor()),
+            access: access_bits(rule.access().as_deref().unwrap_or("rwm")),
+        })
+        .collect();
+    let allow = |kind, major, minor, access| DeviceRule { allow: true, kind, major, minor, access };
+    list.extend([allow('c', None, None, 1), allow('b', None, None, 1)]);
+    let usable = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
+    list.extend(usable.map(|(major, minor)| allow('c', Some(major), Some(minor), 7)));
+    list.push(allow('c', Some(136), None, 7));
+    list
+}
+
+fn access_bits(access: &str) -> u8 {
+    [('m', 1), ('r', 2), ('w', 4)].into_iter().filter(|(letter, _)| access.contains(*letter)).map(|(_, bit)| bit).sum()
 }
 
 /// Every write that `linux.resources` asks for, in an order that the kernel accepts on a new cgroup.
@@ -260,6 +308,16 @@ mod tests {
         assert_eq!(below, "linux.resources.memory.swap: 50 is below memory.limit 100, which it includes");
         assert!(of(serde_json::json!({"memory": {"swap": 50}})).unwrap_err().contains("needs memory.limit"));
         assert!(of(serde_json::json!({"cpu": {"realtimeRuntime": 5}})).is_err());
+    }
+
+    #[test]
+    fn a_deny_all_rule_is_followed_by_what_every_container_may_use() {
+        let json = serde_json::json!({"devices": [{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 10, "minor": 200, "access": "rw"}]});
+        let rules = device_rules(&serde_json::from_value(json).expect("typed"));
+        assert_eq!(rules[0], DeviceRule { allow: false, kind: 'a', major: None, minor: None, access: 7 });
+        assert_eq!(rules[1], DeviceRule { allow: true, kind: 'c', major: Some(10), minor: Some(200), access: 6 });
+        assert!(rules.contains(&DeviceRule { allow: true, kind: 'c', major: Some(1), minor: Some(3), access: 7 }));
+        assert_eq!(device_rules(&LinuxResources::default()).len(), 0, "no rules in the config: no filter");
     }
 
     #[test]

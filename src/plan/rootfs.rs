@@ -1,0 +1,181 @@
+//! The container's view of files: mounts, devices, links, what is masked and what is read-only.
+
+use super::host::Host;
+use super::mount_options::{self, MountOptions};
+use super::step::{InitStep, MountAttributes, Planned, RootfsPath, c_string};
+use super::uapi::*;
+use crate::spec::oci::{LinuxDevice, LinuxDeviceType, Mount, Spec};
+
+type Steps = Vec<Planned<InitStep>>;
+
+/// Device nodes that every container has (config-linux.md, "Default Devices"): name, major, minor; mode 0666.
+const DEFAULT_DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+/// Links that every container has (runtime-linux.md, "Dev symbolic links"; ptmx: config-linux.md).
+const DEFAULT_LINKS: [(&str, &str); 5] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/ptmx", "pts/ptmx"),
+];
+
+const S_IFCHR: u32 = 0o020_000;
+const S_IFBLK: u32 = 0o060_000;
+const S_IFIFO: u32 = 0o010_000;
+
+/// Everything from the private mount table to the last mount, in the config's order.
+pub(super) fn view(spec: &Spec, host: &Host, cgroup: Option<&str>) -> Steps {
+    let mut steps = Vec::new();
+    let wanted = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref());
+    let shared = wanted.and_then(mount_options::propagation).filter(|flags| flags & MS_SHARED != 0);
+    steps.push(Planned::new(
+        InitStep::SetPropagation {
+            path: c"/".to_owned(),
+            flags: MS_REC | if shared.is_some() { MS_PRIVATE } else { MS_SLAVE },
+        },
+        "no mount of the container may reach the host",
+    ));
+    steps.push(Planned::new(InitStep::EnterRootfs { path: c_string(&host.rootfs) }, "root.path"));
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        steps.extend(one_mount(mount, index, spec, cgroup));
+    }
+    if !spec.mounts().iter().flatten().any(|mount| is_dev(mount) && options(mount).bind.is_some()) {
+        devices(spec, host, &mut steps);
+    }
+    steps
+}
+
+/// What is closed once everything is in place, after pivot_root.
+pub(super) fn lock(spec: &Spec) -> Steps {
+    let mut steps = Vec::new();
+    let linux = spec.linux().as_ref();
+    // Device nodes had to be made in it first.
+    let dev = spec.mounts().iter().flatten().position(|mount| is_dev(mount) && options(mount).bind.is_none());
+    if let Some(index) = dev.filter(|index| read_only(&spec.mounts().as_ref().expect("it has an entry")[*index])) {
+        steps.push(change("/dev", MOUNT_ATTR_RDONLY, format!("mounts[{index}].options")));
+    }
+    for (index, path) in linux.and_then(|linux| linux.readonly_paths().as_ref()).into_iter().flatten().enumerate() {
+        steps.push(Planned::new(
+            InitStep::ReadonlyPath { path: c_string(path) },
+            format!("linux.readonlyPaths[{index}]"),
+        ));
+    }
+    for (index, path) in linux.and_then(|linux| linux.masked_paths().as_ref()).into_iter().flatten().enumerate() {
+        steps.push(Planned::new(InitStep::MaskPath { path: c_string(path) }, format!("linux.maskedPaths[{index}]")));
+    }
+    if let Some(flags) =
+        linux.and_then(|linux| linux.rootfs_propagation().as_deref()).and_then(mount_options::propagation)
+    {
+        steps.push(Planned::new(InitStep::SetPropagation { path: c"/".to_owned(), flags }, "linux.rootfsPropagation"));
+    }
+    if spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {
+        steps.push(change("/", MOUNT_ATTR_RDONLY, "root.readonly".to_string()));
+    }
+    steps
+}
+
+fn change(path: &str, set: u64, because: String) -> Planned<InitStep> {
+    let attributes = MountAttributes { set, ..Default::default() };
+    Planned::new(InitStep::ChangeMount { target: RootfsPath::new(path), attributes }, because)
+}
+
+fn options(mount: &Mount) -> MountOptions {
+    mount_options::parse(mount.options().iter().flatten().map(String::as_str))
+}
+
+fn read_only(mount: &Mount) -> bool {
+    options(mount).attributes.set & MOUNT_ATTR_RDONLY != 0
+}
+
+fn is_dev(mount: &Mount) -> bool {
+    RootfsPath::new(&mount.destination().to_string_lossy()).in_container() == "/dev"
+}
+
+fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> Steps {
+    let target = RootfsPath::new(&mount.destination().to_string_lossy());
+    let mut parsed = options(mount);
+    let because = format!("mounts[{index}]");
+    let fstype = mount.typ().as_deref().unwrap_or("none");
+    let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
+    if is_dev(mount) && parsed.bind.is_none() {
+        parsed.attributes.set &= !MOUNT_ATTR_RDONLY;
+        parsed.parameters.retain(|parameter| *parameter != super::FsParameter::Flag(c"ro".to_owned()));
+    }
+    let step = match (parsed.remount, parsed.bind, fstype) {
+        (true, ..) => InitStep::ChangeMount { target: target.clone(), attributes: parsed.attributes },
+        (_, Some(recursive), _) => bind(source, target.clone(), recursive, parsed.attributes),
+        (_, _, "bind") => bind(source, target.clone(), false, parsed.attributes),
+        // Without a cgroup namespace a new cgroup2 mount would show the host's whole tree: show the container's part.
+        (_, _, "cgroup" | "cgroup2") if !new_cgroup_namespace(spec) => {
+            bind(cgroup.map(str::to_string), target.clone(), false, parsed.attributes)
+        }
+        _ => InitStep::MountFilesystem {
+            fstype: c_string(if fstype == "cgroup" { "cgroup2" } else { fstype }),
+            source: c_string(source.as_deref().unwrap_or(fstype)),
+            target: target.clone(),
+            parameters: parsed.parameters,
+            attributes: parsed.attributes.set | parsed.attributes.set_all,
+        },
+    };
+    let mut steps = vec![Planned::new(step, because.clone())];
+    steps.extend(parsed.propagation.into_iter().map(|flags| {
+        Planned::new(InitStep::SetMountPropagation { target: target.clone(), flags }, format!("{because}.options"))
+    }));
+    steps
+}
+
+fn bind(source: Option<String>, target: RootfsPath, recursive: bool, attributes: MountAttributes) -> InitStep {
+    InitStep::BindMount { source: c_string(source.as_deref().unwrap_or_default()), target, recursive, attributes }
+}
+
+fn new_cgroup_namespace(spec: &Spec) -> bool {
+    super::namespaces(spec) & CLONE_NEWCGROUP != 0
+}
+
+fn devices(spec: &Spec, host: &Host, steps: &mut Steps) {
+    let configured = spec.linux().as_ref().and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
+    // The kernel lets nobody make device nodes in a user namespace: show the host's own.
+    let bound = host.in_user_namespace || super::namespaces(spec) & CLONE_NEWUSER != 0;
+    for (name, major, minor) in DEFAULT_DEVICES {
+        let path = format!("/dev/{name}");
+        if configured.iter().any(|device| device.path().to_string_lossy() == path) {
+            continue;
+        }
+        let target = RootfsPath::new(&path);
+        let step = match bound {
+            true => bind(Some(path), target, false, MountAttributes::default()),
+            false => InitStep::MakeDevice { target, mode: S_IFCHR | 0o666, major, minor, uid: 0, gid: 0 },
+        };
+        steps.push(Planned::new(step, "every container has this device"));
+    }
+    for (index, device) in configured.iter().enumerate() {
+        steps.push(Planned::new(configured_device(device, bound), format!("linux.devices[{index}]")));
+    }
+    for (path, text) in DEFAULT_LINKS {
+        let step = InitStep::MakeSymlink { text: c_string(text), target: RootfsPath::new(path) };
+        steps.push(Planned::new(step, "every container has this link"));
+    }
+}
+
+fn configured_device(device: &LinuxDevice, bound: bool) -> InitStep {
+    let path = device.path().to_string_lossy().into_owned();
+    let target = RootfsPath::new(&path);
+    let kind = match device.typ() {
+        LinuxDeviceType::B => S_IFBLK,
+        LinuxDeviceType::P => S_IFIFO,
+        LinuxDeviceType::A | LinuxDeviceType::C | LinuxDeviceType::U => S_IFCHR,
+    };
+    if bound && kind != S_IFIFO {
+        return bind(Some(path), target, false, MountAttributes::default());
+    }
+    InitStep::MakeDevice {
+        target,
+        mode: kind | device.file_mode().unwrap_or(0o666) & 0o7777,
+        major: device.major() as u32,
+        minor: device.minor() as u32,
+        uid: device.uid().unwrap_or(0),
+        gid: device.gid().unwrap_or(0),
+    }
+}

@@ -1,0 +1,202 @@
+//! A step as a sentence. Every name and number in it is read from the step's own fields.
+
+use std::ffi::CStr;
+
+use super::step::*;
+use super::uapi::*;
+
+impl HostStep {
+    /// One sentence, imperative, without a full stop.
+    pub fn describe(&self) -> String {
+        match self {
+            HostStep::CreateCgroup { path } => format!("make the cgroup {path}"),
+            HostStep::AdoptCgroup { path } => format!("take the empty cgroup {path}"),
+            HostStep::EnableControllers { path, required, wanted } => {
+                let names: Vec<_> = required.iter().chain(wanted).map(String::as_str).collect();
+                format!("enable the controllers {} below {path}", names.join(", "))
+            }
+            HostStep::WriteCgroup { path, write } => format!("write {:?} into {path}/{}", write.value, write.file),
+            HostStep::FilterDevices { path, rules } => {
+                format!("attach a device filter of {} rules to {path}", rules.len())
+            }
+            HostStep::WriteIdMap { kind, ranges } => {
+                let ranges: Vec<_> = ranges.iter().map(IdRange::describe).collect();
+                format!("map {} in the user namespace: {}", kind.describe(), ranges.join(", "))
+            }
+            HostStep::SetRlimit { name, soft, hard } => {
+                format!("set {name} to {} (soft) and {} (hard)", amount(*soft), amount(*hard))
+            }
+            HostStep::SetOomScoreAdj { value } => format!("set the process's oom_score_adj to {value}"),
+        }
+    }
+}
+
+impl IdKind {
+    fn describe(self) -> &'static str {
+        match self {
+            IdKind::User => "users",
+            IdKind::Group => "groups",
+        }
+    }
+}
+
+impl IdRange {
+    fn describe(&self) -> String {
+        format!("{} from {} inside to {} outside", self.count, self.inside, self.outside)
+    }
+}
+
+impl InitStep {
+    /// One sentence, imperative, without a full stop.
+    pub fn describe(&self) -> String {
+        match self {
+            InitStep::BecomeRoot => "become root of the new user namespace".to_string(),
+            InitStep::NewSession => "start a session of its own".to_string(),
+            InitStep::Unshare { namespaces } => {
+                format!("make a new {} namespace", namespace_names(*namespaces).join(", "))
+            }
+            InitStep::SetPropagation { path, flags } => {
+                format!("make the mounts of {} {}", text(path), propagation_name(*flags))
+            }
+            InitStep::EnterRootfs { path } => format!("mount {} over itself and enter it", text(path)),
+            InitStep::MountFilesystem { fstype, target, attributes, parameters, .. } => {
+                let options = mount_words(*attributes, parameters);
+                format!("mount {} on {}{options}", text(fstype), target.in_container())
+            }
+            InitStep::BindMount { source, target, recursive, attributes } => {
+                let all = if *recursive { " with all below it" } else { "" };
+                let options = attribute_words(attributes);
+                format!("show {}{all} of the host at {}{options}", text(source), target.in_container())
+            }
+            InitStep::SetMountPropagation { target, flags } => {
+                format!("make the mount {} {}", target.in_container(), propagation_name(*flags))
+            }
+            InitStep::ChangeMount { target, attributes } => {
+                format!("change the mount {}{}", target.in_container(), attribute_words(attributes))
+            }
+            InitStep::MakeDevice { target, mode, major, minor, .. } => {
+                let permissions = mode & 0o7777;
+                format!("make the device {} ({major}:{minor}, mode {permissions:04o})", target.in_container())
+            }
+            InitStep::MakeSymlink { text: link, target } => {
+                format!("link {} to {}", target.in_container(), text(link))
+            }
+            InitStep::MakeDirectory { target } => format!("make the directory {}", target.in_container()),
+            InitStep::PivotRoot => "make the rootfs the root and let go of the host's".to_string(),
+            InitStep::SetHostname { name } => format!("set the host name to {}", text(name)),
+            InitStep::SetDomainname { name } => format!("set the domain name to {}", text(name)),
+            InitStep::BringLoopbackUp => "bring the loopback device lo up".to_string(),
+            InitStep::OpenTerminal { size: None } => "open a terminal and make it stdin, stdout and stderr".to_string(),
+            InitStep::OpenTerminal { size: Some((rows, columns)) } => {
+                format!("open a terminal of {columns}x{rows} and make it stdin, stdout and stderr")
+            }
+            InitStep::ReadonlyPath { path } => format!("make {} read-only", text(path)),
+            InitStep::MaskPath { path } => format!("mask {}", text(path)),
+            InitStep::ChangeDirectory { target } => format!("go to {}", target.in_container()),
+            InitStep::FindExecutable { candidates } => format!("check that {} can be executed", one_of(candidates)),
+            InitStep::AwaitStart => "wait for start".to_string(),
+            InitStep::SetUmask { mask } => format!("set the file mode creation mask to {mask:04o}"),
+            InitStep::DropBounding { drop } => format!("drop {} capabilities for good", drop.len()),
+            InitStep::SwitchUser { uid, gid, groups } => match groups.is_empty() {
+                true => format!("become user {uid} and group {gid}"),
+                false => format!("become user {uid} and group {gid} with groups {}", join(groups)),
+            },
+            InitStep::SetCapabilities { effective, permitted, inheritable, ambient } => format!(
+                "keep the capabilities {} (permitted {}, inheritable {}, ambient {})",
+                capability_names(*effective),
+                if permitted == effective { "the same".to_string() } else { capability_names(*permitted) },
+                capability_names(*inheritable),
+                capability_names(*ambient),
+            ),
+            InitStep::NoNewPrivileges => "give up gaining privileges by execve".to_string(),
+            InitStep::CloseDescriptors { from } => {
+                format!("close file descriptors from {from} on when the program starts")
+            }
+            InitStep::Execute { args, .. } => {
+                format!("become the program: {}", args.iter().map(|arg| text(arg)).collect::<Vec<_>>().join(" "))
+            }
+        }
+    }
+}
+
+impl Clone3 {
+    /// One sentence, imperative, without a full stop.
+    pub fn describe(&self) -> String {
+        let namespaces = namespace_names(self.namespaces);
+        let cgroup = self.cgroup.as_ref().map(|path| format!(", born into the cgroup {path}")).unwrap_or_default();
+        format!("clone the process into new namespaces: {}{cgroup}", namespaces.join(", "))
+    }
+}
+
+/// The names of the namespaces in CLONE_NEW* flags, as config.json spells them.
+pub fn namespace_names(flags: u64) -> Vec<&'static str> {
+    NAMESPACES.iter().filter(|(_, flag, _)| flags & flag != 0).map(|(name, ..)| *name).collect()
+}
+
+/// `rslave`, `private` …, as mount(8) spells it.
+pub(super) fn propagation_name(flags: u64) -> String {
+    let name = PROPAGATION.iter().find(|(flag, _)| flags & flag != 0).map_or("unchanged", |(_, name)| name);
+    if flags & MS_REC != 0 { format!("r{name}") } else { name.to_string() }
+}
+
+/// `ro,nosuid …`, as mount(8) spells the bits.
+pub(super) fn attribute_names(bits: u64) -> Vec<&'static str> {
+    ATTRIBUTES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
+}
+
+/// `CAP_KILL, …`, or `none`.
+pub(super) fn capability_names(mask: u64) -> String {
+    let named: Vec<_> = (0..64_u8).filter(|number| mask & (1 << number) != 0).map(capability_name).collect();
+    if named.is_empty() { "none".to_string() } else { named.join(", ") }
+}
+
+/// The name of a capability by its number; newer ones than the caps crate knows keep their number.
+pub(super) fn capability_name(number: u8) -> String {
+    let known = caps::all().into_iter().find(|capability| capability.index() == number);
+    known.map_or_else(|| format!("CAP_{number}"), |capability| capability.to_string())
+}
+
+/// A C string as text.
+pub(super) fn text(c_string: &CStr) -> std::borrow::Cow<'_, str> {
+    c_string.to_string_lossy()
+}
+
+fn amount(limit: u64) -> String {
+    if limit == u64::MAX { "unlimited".to_string() } else { limit.to_string() }
+}
+
+fn join(numbers: &[u32]) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn one_of(candidates: &[std::ffi::CString]) -> String {
+    match candidates {
+        [only] => text(only).into_owned(),
+        [first, ..] => format!("{} or its namesake further down PATH", text(first)),
+        [] => "nothing (PATH is empty)".to_string(),
+    }
+}
+
+fn mount_words(attributes: u64, parameters: &[FsParameter]) -> String {
+    let mut words: Vec<String> = attribute_names(attributes).into_iter().map(str::to_string).collect();
+    for parameter in parameters {
+        let word = match parameter {
+            FsParameter::Flag(flag) => text(flag).into_owned(),
+            FsParameter::Value(key, value) => format!("{}={}", text(key), text(value)),
+        };
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    parenthesised(words)
+}
+
+fn attribute_words(attributes: &MountAttributes) -> String {
+    let set = attribute_names(attributes.set).into_iter().map(str::to_string);
+    let all = attribute_names(attributes.set_all).into_iter().map(|name| format!("r{name}"));
+    parenthesised(set.chain(all).collect())
+}
+
+fn parenthesised(words: Vec<String>) -> String {
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(",")) }
+}
