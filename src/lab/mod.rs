@@ -1,1 +1,16 @@
-//! Guided labs: the format, its checks, and the engine that runs them. Drives the machine and our binary as a user would.
+//! Guided labs: a script of steps, a real shell, and the kernel's own files as the judge.
+//!
+//! Nothing here prints and nothing here runs a container: a lab drives the machine and our binary as a user would.
+
+pub mod lang;
+pub mod quantity;
+pub mod requires;
+
+pub mod check;
+pub mod script;
+
+mod front;
+mod front_check;
+pub mod library;
+mod lint;
+pub mod prose;
