@@ -9,6 +9,10 @@ pub mod requires;
 pub mod check;
 pub mod script;
 
+pub mod judge;
+pub mod read;
+pub mod say;
+
 mod front;
 mod front_check;
 pub mod library;

@@ -5,11 +5,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Reads a number with an optional suffix `K M G T` (or `Ki Mi Gi Ti`, powers of two) or a fraction such as `2.5`.
+/// Reads a number with an optional suffix `K M G T` (or `Ki Mi Gi Ti`, powers of two), a fraction such as `2.5`, or an
+/// amount as `/proc/meminfo` writes it, `1234 kB`.
 ///
 /// Returns `None` for anything else, so that `max` or `50000 100000` are compared as text.
 pub fn number(text: &str) -> Option<f64> {
     let text = text.trim();
+    if let Some(kib) = text.strip_suffix(" kB") {
+        return Some(kib.trim().parse::<f64>().ok()? * 1024.0);
+    }
     let digits_end =
         text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+')).unwrap_or(text.len());
     let (digits, suffix) = text.split_at(digits_end);
@@ -89,6 +93,7 @@ mod tests {
         assert_eq!(number(" 4096\n"), Some(4096.0));
         assert_eq!(number("-997"), Some(-997.0));
         assert_eq!(number("2.5"), Some(2.5));
+        assert_eq!(number("2048 kB"), number("2M"));
     }
 
     #[test]
