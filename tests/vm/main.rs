@@ -1,1 +1,8 @@
 //! Tests that need root and a cgroup v2 kernel. They run in the test VM: `rootfs-scripts/vm test`.
+//!
+//! They start containers, mount, and write cgroup files, so outside the VM every one of them fails at once
+//! ([`support::machine`] is the gate) and says where it belongs.
+
+mod machine;
+#[allow(dead_code)]
+mod support;
