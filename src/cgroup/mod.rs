@@ -2,4 +2,6 @@
 
 pub mod resources;
 
+pub mod tree;
+
 pub use resources::Write;
