@@ -1,1 +1,5 @@
 //! The command line as a user sees it: whole outputs, no root needed.
+
+mod qos;
+#[allow(dead_code)]
+mod support;

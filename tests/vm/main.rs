@@ -4,5 +4,6 @@
 //! ([`support::machine`] is the gate) and says where it belongs.
 
 mod machine;
+mod qos;
 #[allow(dead_code)]
 mod support;

@@ -1,0 +1,47 @@
+//! `--apply`: makes the cgroups of a pod below a directory that the caller owns.
+
+use std::path::{Path, PathBuf};
+
+use crate::cgroup::tree::{self, Group, Made, TreeError};
+use crate::error::Failure;
+use crate::kube::levels::{Level, Rank};
+
+/// Makes one directory a level below `parent` and writes the files.
+///
+/// A pod whose cgroup exists is written again, unless processes live in it.
+pub fn apply(parent: &Path, levels: &[Level]) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
+    let groups: Vec<Group<'_>> = levels
+        .iter()
+        .map(|level| Group { path: &level.path, writes: &level.files, must_be_idle: level.rank == Rank::Pod })
+        .collect();
+    let Made { directories, absent } = tree::make(parent, &groups).map_err(|error| explain(parent, error))?;
+    let mut notes = vec!["container ids are made by a runtime: the containers' names stand in for them".to_string()];
+    notes.extend(absent.iter().map(|file| format!("{} is not there (no swap accounting): left out", file.display())));
+    Ok((directories, notes))
+}
+
+fn explain(parent: &Path, error: TreeError) -> Failure {
+    let hint = match &error {
+        TreeError::Open { .. } => "Give an existing cgroup directory: sudo mkdir /sys/fs/cgroup/lab".to_string(),
+        TreeError::NotCgroup2 { .. } => {
+            "Give a directory below the cgroup2 mount; `findmnt -t cgroup2` shows where it is.".to_string()
+        }
+        TreeError::NoController { path, missing, .. } => {
+            let above = path.parent().unwrap_or(Path::new("/"));
+            let wanted: Vec<String> = missing.split(' ').map(|name| format!("+{name}")).collect();
+            format!(
+                "Hand it down from above: echo \"{}\" | sudo tee {}/cgroup.subtree_control",
+                wanted.join(" "),
+                above.display()
+            )
+        }
+        TreeError::HoldsProcesses { .. } => {
+            "Give a cgroup without processes of its own: make a new directory.".to_string()
+        }
+        TreeError::InUse { path } => format!("Stop them first; {}/cgroup.kill ends all of them.", path.display()),
+        TreeError::Mkdir { .. } | TreeError::Read { .. } | TreeError::Write { .. } => {
+            "Run as root, or as the owner of the directory.".to_string()
+        }
+    };
+    Failure::new(format!("cannot make the pod's cgroups in {}", parent.display())).caused_by(error).hint(hint)
+}

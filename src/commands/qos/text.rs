@@ -1,0 +1,193 @@
+//! The answer for people: the class and why, then the tree of cgroups, each file with its value, the field that it came
+//! from and the formula. Made to be read at 80 columns.
+
+use std::io::IsTerminal;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::commands::output;
+use crate::kube::levels::{Level, Rank};
+
+use super::Answer;
+
+/// How wide to print, and whether in colour.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// Columns.
+    pub width: usize,
+    /// Whether bold and dim may be used.
+    pub colour: bool,
+}
+
+impl Screen {
+    /// Standard output's: as wide as the terminal, but 80 where it is none and 100 at most.
+    pub fn of_stdout() -> Screen {
+        let stdout = std::io::stdout();
+        let columns = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
+        let width = if stdout.is_terminal() && columns > 0 { columns.clamp(40, 100) } else { 80 };
+        Screen { width, colour: output::colour() }
+    }
+}
+
+/// A valid pod.
+pub fn answer(answer: &Answer, screen: Screen) -> String {
+    let mut page = Page { text: String::new(), screen };
+    let pod = &answer.pod;
+    page.line("", &page.bold(&format!("{}/{} is {}.", pod.namespace, pod.name, answer.verdict.class.name())));
+    for reason in &answer.verdict.because {
+        page.wrapped("- ", "  ", reason);
+    }
+    page.text.push('\n');
+    let setting = &answer.setting;
+    let fact = |name: &str| setting.node.capacity.get(name).map(ToString::to_string).unwrap_or_default();
+    let node = format!(
+        "Node: {}, cpu {}, memory {}. Driver {}, runtime {}. Rules of Kubernetes 1.36.",
+        setting.node.source,
+        fact("cpu"),
+        fact("memory"),
+        setting.driver.name(),
+        setting.cri.name()
+    );
+    page.wrapped("", "", &node);
+    for (index, level) in answer.levels.iter().enumerate() {
+        page.text.push('\n');
+        let siblings_follow = answer.levels[index + 1..].iter().any(|later| depth(later) == depth(level));
+        let levels_above = answer.levels[..index].iter().map(depth).collect::<Vec<_>>();
+        let directory = answer.directories.get(index).map(|path| path.display().to_string());
+        page.level(level, siblings_follow, levels_above.contains(&1), directory.as_deref());
+    }
+    if !answer.warnings.is_empty() {
+        page.text.push_str("\nNote:\n");
+    }
+    for warning in &answer.warnings {
+        page.wrapped("- ", "  ", warning);
+    }
+    page.text
+}
+
+fn depth(level: &Level) -> usize {
+    match level.rank {
+        Rank::Kubepods => 0,
+        Rank::Qos => 1,
+        Rank::Pod => 2,
+        Rank::Sandbox | Rank::Container => 3,
+    }
+}
+
+struct Page {
+    text: String,
+    screen: Screen,
+}
+
+impl Page {
+    fn bold(&self, text: &str) -> String {
+        if self.screen.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
+    }
+
+    fn dim(&self, text: &str) -> String {
+        if self.screen.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_string() }
+    }
+
+    fn line(&mut self, margin: &str, text: &str) {
+        let line = format!("{margin}{text}");
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn wrapped(&mut self, first: &str, margin: &str, text: &str) {
+        for (index, line) in wrap(text, self.screen.width.saturating_sub(margin.width())).into_iter().enumerate() {
+            self.line(if index == 0 { first } else { margin }, &line);
+        }
+    }
+
+    /// One cgroup: its title and path behind the branch of the tree, then its files.
+    fn level(&mut self, level: &Level, siblings_follow: bool, below_qos: bool, directory: Option<&str>) {
+        let steps = depth(level).saturating_sub(usize::from(!below_qos && depth(level) > 1));
+        let (branch, margin) = match steps {
+            0 => (String::new(), String::new()),
+            steps => {
+                let indent = "   ".repeat(steps - 1);
+                let (branch, rail) = if siblings_follow { ("├─ ", "│  ") } else { ("└─ ", "   ") };
+                (format!("{indent}{branch}"), format!("{indent}{rail}"))
+            }
+        };
+        let title = match level.rank {
+            Rank::Kubepods => "kubepods, all pods of the node".to_string(),
+            Rank::Qos => format!("QoS class {}", level.name),
+            Rank::Pod => format!("pod {}", level.name),
+            Rank::Sandbox => "sandbox, the pause process that holds the pod's namespaces".to_string(),
+            Rank::Container if level.kind == "init" => format!("init container {}", level.name),
+            Rank::Container if level.kind == "sidecar" => format!("sidecar {}", level.name),
+            Rank::Container => format!("container {}", level.name),
+        };
+        self.line(&branch, &self.bold(&title));
+        self.path(&margin, directory.unwrap_or(&level.path));
+        for write in &level.files {
+            self.line(&margin, &self.bold(&format!("{} = {}", write.file, write.value)));
+            self.because(&margin, &write.because);
+        }
+        for write in &level.unwritten {
+            self.line(&margin, &self.dim(&format!("{} stays {}", write.file, write.value)));
+            self.because(&margin, &write.because);
+        }
+        if let Some(score) = &level.oom {
+            self.line(&margin, &self.bold(&format!("oom_score_adj = {}", score.value)));
+            self.because(&margin, &score.because);
+        }
+    }
+
+    /// A path breaks behind its slashes only, so that no name is torn.
+    fn path(&mut self, margin: &str, path: &str) {
+        let room = self.screen.width.saturating_sub(margin.width());
+        let mut line = String::new();
+        for part in path.split_inclusive('/') {
+            if !line.is_empty() && line.width() + part.width() > room {
+                self.line(margin, &self.dim(&line));
+                line.clear();
+            }
+            line.push_str(part);
+        }
+        self.line(margin, &self.dim(&line));
+    }
+
+    /// Where the value came from, then each step of the sum on a line of its own.
+    fn because(&mut self, margin: &str, because: &str) {
+        let margin = format!("{margin}    ");
+        let room = self.screen.width.saturating_sub(margin.width());
+        let (origin, sum) = because.split_once(": ").unwrap_or((because, ""));
+        for step in origin.split("; ").chain(sum.split("; ")).filter(|step| !step.is_empty()) {
+            for line in wrap(step, room) {
+                self.line(&margin, &line);
+            }
+        }
+    }
+}
+
+/// Breaks text at spaces into lines of at most `room` columns; a longer word stands alone.
+fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("the list starts with one line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.width() + 1 + word.width() <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_string());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_spaces_and_count_columns() {
+        assert_eq!(wrap("a bb ccc", 4), ["a bb", "ccc"]);
+        assert_eq!(wrap("unbreakable a", 4), ["unbreakable", "a"]);
+        assert_eq!(wrap("容器 容器", 5), ["容器", "容器"]);
+    }
+}
