@@ -1,9 +1,60 @@
 # The one entry point. `make demo` plays the main lab, `make test` runs every test, `make help` lists the rest.
 
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+# One set of flags and one target directory for all work, so that nothing is compiled twice. With --target the flags do not
+# reach build scripts and procedural macros, which cannot be static.
 export RUSTFLAGS ?= -C target-feature=+crt-static
+RELEASE := target/$(TARGET)/release/glassbox
+# The kernels under which the tests of tests/vm run: KERNELS="6.1 6.12".
+KERNELS ?= 6.1
+SCRIPTS = $(shell grep -rlE '^\#!.*sh$$' rootfs-scripts tests .ci)
+
+.DEFAULT_GOAL := build
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z0-9.-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: build
-## build: the static release binary
-build:
+build: ## the static release program
+	@rootfs-scripts/install-tools build
 	cargo build --release --target $(TARGET)
+	@echo "built: $(RELEASE)"
+
+.PHONY: demo
+demo: build ## builds, then plays the qos lab: here with cgroup v2 and root, else in a VM
+	@rootfs-scripts/demo $(RELEASE) qos
+
+.PHONY: test
+test: tools lint test-host test-vm ## every test: format, lints, unit, project, command line, and in the VM
+
+.PHONY: tools
+tools:
+	@rootfs-scripts/install-tools test
+
+.PHONY: lint
+lint: ## format, clippy and shellcheck, warnings denied
+	cargo fmt --check
+	cargo clippy --target $(TARGET) --all-targets --test vm -- -D warnings
+	shellcheck --external-sources --check-sourced $(SCRIPTS)
+
+.PHONY: test-host
+test-host: ## the tests that need no root
+	cargo test --target $(TARGET)
+
+.PHONY: test-vm
+test-vm: ## the tests that need root and cgroup v2, in the VM; KERNELS="6.1 6.12" for more kernels
+	@set -e; for kernel in $(KERNELS); do rootfs-scripts/vm test --kernel $$kernel; done
+
+.PHONY: test-6.12
+test-6.12: ## the VM's tests under Linux 6.12
+	@$(MAKE) --no-print-directory test-vm KERNELS=6.12
+
+.PHONY: vm-shell
+vm-shell: ## a login shell in the VM, with glassbox in it
+	@rootfs-scripts/install-tools build vm
+	@rootfs-scripts/vm shell
+
+.PHONY: clean
+clean: ## removes what was built; the VM's cache goes by rootfs-scripts/vm clean
+	cargo clean

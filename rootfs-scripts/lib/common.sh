@@ -1,8 +1,7 @@
 # shellcheck shell=bash
 # What the scripts of this directory share: how they speak, where they keep things. Sourced, never run.
 
-# Exit codes of our own, chosen as timeout(1), env(1) and docker-run(1) do: a command's own status passes through below them.
-readonly EXIT_TIMEOUT=124
+# Our own failure, beside the status of a command that we run: as env(1), timeout(1) and docker-run(1) have it.
 readonly EXIT_BROKEN=125
 
 # Everything that can be made again lives here, and `vm clean` removes it.

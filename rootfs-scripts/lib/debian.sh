@@ -11,6 +11,7 @@ readonly APT="$CACHE/apt"
 # debian_mirror: where to fetch from: $GLASSBOX_DEBIAN_MIRROR, else the mirror this Debian uses, else Debian's own.
 debian_mirror() {
     local site
+    # shellcheck disable=SC2016  # apt expands $(SITE)
     site=$(apt-get indextargets --no-release-info --format '$(SITE)' 'Created-By: Packages' 2>/dev/null |
         grep -E '/debian/?$' | head -n 1) || true
     site=${GLASSBOX_DEBIAN_MIRROR:-${site:-http://deb.debian.org/debian}}

@@ -20,6 +20,9 @@ image() {
         image=$(image_of "$list")
         make_image "$list" "$image"
     fi
+    touch "$image"
+    # Images of older scripts and packages go when nobody has used them for two weeks.
+    find "$CACHE/images" -mindepth 1 -maxdepth 1 -mtime +14 -exec rm -rf {} +
     exec {cache_lock}>&-
 }
 

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # One boot: QEMU's command line, the streams between guest and caller, and what the guest's end means. Sourced, never run.
 
+# As timeout(1) has it.
+readonly EXIT_TIMEOUT=124
+
 # accelerator IMAGE: sets $accel to kvm where a guest really boots with it, else to tcg, software emulation. That /dev/kvm
 # opens proves little (nested and locked-down hosts), so a boot is tried, once per start of this machine.
 accelerator() {
@@ -43,7 +46,7 @@ start_qemu() {
     local image=$1 append name devices=() serial=() arguments
     append="console=ttyS0 root=/dev/nvme0n1 rootfstype=ext4 rootflags=noinit_itable rw init=/glassbox/init glassbox.vm=1 $2"
     append+=" panic=-1 oops=panic psi=1 mitigations=off tsc=reliable no_timer_check loglevel=6"
-    devices=(-chardev file,id=control,path=/dev/fd/3 -device virtserialport,chardev=control,name=control)
+    devices=(-chardev "file,id=control,path=/dev/fd/3" -device "virtserialport,chardev=control,name=control")
     for name in stdout stderr files; do
         [ -p "$run/$name" ] || continue
         devices+=(-chardev "file,id=$name,path=$run/$name" -device "virtserialport,chardev=$name,name=$name")
@@ -52,13 +55,13 @@ start_qemu() {
     arguments=(-nodefaults -no-user-config -no-reboot -display none -machine q35 -smp 2 -m "$memory"
         -kernel "$image/vmlinuz" -append "$append"
         -drive "if=none,id=root,file=$image/disk.ext4,format=raw,snapshot=on,cache=unsafe"
-        -device nvme,drive=root,serial=root
-        -drive "if=none,id=in,file=$run/in.tar,format=raw,readonly=on" -device virtio-blk-pci,drive=in
+        -device "nvme,drive=root,serial=root"
+        -drive "if=none,id=in,file=$run/in.tar,format=raw,readonly=on" -device "virtio-blk-pci,drive=in"
         -chardev "file,id=log,path=$run/kernel.log" -serial chardev:log "${serial[@]}"
         -device virtio-serial-pci "${devices[@]}")
     case $accel in
     kvm) arguments+=(-accel kvm -cpu host) ;;
-    tcg) arguments+=(-accel tcg,thread=multi -cpu max) ;;
+    tcg) arguments+=(-accel "tcg,thread=multi" -cpu max) ;;
     esac
     # The control port is a pipe to us: its end of file is QEMU's end. QEMU dies with this script, however the script ends.
     exec {qemu_in}<&0 {qemu_out}>&1
@@ -137,7 +140,8 @@ boot() {
         booted) say "booted in $(seconds_since "$start") s" ;;
         status*)
             status=${line#status }
-            wait "${pumps[@]}" || true
+            # Without arguments wait would wait for QEMU too.
+            [ ${#pumps[@]} = 0 ] || wait "${pumps[@]}" || true
             break
             ;;
         esac
