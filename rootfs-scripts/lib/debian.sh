@@ -37,7 +37,6 @@ debian_keyring() {
 # debian_apt ARGUMENTS...: runs `apt-get` (or another tool of apt: APT_TOOL) on our own state.
 debian_apt() {
     APT_CONFIG="$APT/apt.conf" "${APT_TOOL:-apt-get}" \
-        -o Dir::Etc::main=/dev/null -o Dir::Etc::Parts=/dev/null \
         -o Dir::Etc::sourcelist="$APT/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
         -o Dir::State="$APT/state" -o Dir::State::status="$APT/status" -o Dir::Cache="$APT/cache" \
@@ -64,7 +63,10 @@ deb [signed-by=$keyring] $mirror $SUITE-updates main
 deb [signed-by=$keyring] $mirror-security $SUITE-security main
 EOF
     # The machine's proxy and certificate settings hold for us too; its hooks, pins and sources do not.
-    apt-config dump | grep -E '^Acquire::' >"$APT/apt.conf"
+    {
+        apt-config dump | grep -E '^Acquire::'
+        echo 'Dir::Etc::main "/dev/null"; Dir::Etc::Parts "/dev/null";'
+    } >"$APT/apt.conf"
     debian_apt -qq -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Update::Error-Mode=any update >&2 ||
         die "the package lists of $mirror cannot be fetched" \
             "check the network, or name a mirror: GLASSBOX_DEBIAN_MIRROR=http://deb.debian.org/debian"
