@@ -74,6 +74,8 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     if new & CLONE_NEWUSER != 0 {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
+    // Device nodes and directories get the modes that they are asked for, not what is left of them.
+    init.push(Planned::new(InitStep::SetUmask { mask: 0 }, "modes are taken as they are written"));
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
     if new & CLONE_NEWCGROUP != 0 {
         init.push(Planned::new(InitStep::Unshare { namespaces: CLONE_NEWCGROUP }, "linux.namespaces \"cgroup\""));
