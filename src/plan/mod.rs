@@ -34,6 +34,14 @@ pub enum PlanError {
         /// The first limit, as `linux.resources.pids.limit`.
         field: String,
     },
+    /// The cgroup that the config names is somebody's already.
+    #[error("config.json: linux.cgroupsPath: the cgroup {path} {why}")]
+    CgroupBusy {
+        /// Its directory.
+        path: String,
+        /// `has processes`, `is frozen`.
+        why: &'static str,
+    },
     /// A limit is asked for whose controller the machine does not have.
     #[error(
         "config.json: {field}: the {controller} controller is missing from {path}/cgroup.controllers, which has \"{available}\""
@@ -71,6 +79,8 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
 
     // Inside, root in its own namespaces: build the view, swap the root, close what must be closed, give power away.
     let mut init = Vec::new();
+    let from = 3 + options.preserve_fds;
+    init.push(Planned::new(InitStep::CloseDescriptors { from }, "nothing of the host's stays open in the container"));
     if new & CLONE_NEWUSER != 0 {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
@@ -89,7 +99,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     }
     init.extend(process::working_directory(process));
     init.extend(rootfs::lock(spec));
-    init.extend(process::become_program(process, host, options.preserve_fds));
+    init.extend(process::become_program(process, host));
 
     Ok(Plan {
         id: id.to_string(),

@@ -133,6 +133,9 @@ impl RuntimeError {
                 "Run `glassbox doctor` to see how to get the controller, or take the limit out of config.json."
                     .to_string()
             }
+            RuntimeError::Plan(PlanError::CgroupBusy { .. }) => {
+                "Choose another linux.cgroupsPath, or end what runs in this one.".to_string()
+            }
             RuntimeError::Spec(SpecError::Unsupported { .. }) => "Take the field out of config.json.".to_string(),
             RuntimeError::HostStep { errno, step, .. } => return host_hint(*errno, step),
             RuntimeError::InitStep { step, failure, .. } => return init_hint(step, *failure),

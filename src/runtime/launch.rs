@@ -26,12 +26,18 @@ pub(super) struct Waiting {
     sync: OwnedFd,
 }
 
-/// Carries out the plan up to `AwaitStart`. `listener` is the socket that `start` will connect to; without one the
-/// process goes on when [`Waiting::go`] says so.
-pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>) -> Result<Waiting, RuntimeError> {
+/// Carries out the host lane, and counts in `done` the steps that succeeded: what came of those is ours to undo.
+pub(super) fn prepare_host(plan: &Plan, done: &mut usize) -> Result<(), RuntimeError> {
     for (index, planned) in plan.host.iter().enumerate() {
         host_step(&planned.step, None).map_err(|failed| failed.at(index + 1, &planned.step))?;
+        *done = index + 1;
     }
+    Ok(())
+}
+
+/// Makes the process and carries out the plan up to `AwaitStart`. `listener` is the socket that `start` will connect to; without one the
+/// process goes on when [`Waiting::go`] says so.
+pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>) -> Result<Waiting, RuntimeError> {
     let cgroup = plan.clone.cgroup.as_ref().map(|path| Cgroup::open(Path::new(path))).transpose()?;
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)

@@ -16,7 +16,7 @@ use super::launch::{self, Waiting};
 use super::probe;
 use super::state::{Entry, Record, Status, Store};
 use crate::cgroup::Cgroup;
-use crate::plan::{self, HostStep, Plan};
+use crate::plan::{self, HostStep, Plan, Planned};
 use crate::spec::ContainerId;
 use crate::sys;
 
@@ -77,15 +77,21 @@ pub fn create(
     options: plan::Options,
     until: Until,
 ) -> Result<Created, RuntimeError> {
+    if store.peek(id).is_ok() {
+        return Err(RuntimeError::Exists(id.to_string()));
+    }
     let host = probe::host(bundle, id.as_str());
     let plan = plan::create(id.as_str(), &bundle.config.spec, &host, options)?;
     let entry = store.create(id)?;
     let mut record = record(id, bundle, &plan);
-    match bring_up(&entry, &mut record, bundle, &plan, until) {
+    let mut done = 0;
+    match bring_up(&entry, &mut record, bundle, &plan, until, &mut done) {
         Ok(created) => Ok(created),
         Err(error) => {
+            // A cgroup that was not ours to take stays untouched.
+            (record.cgroup, record.made_cgroups) = own_cgroups(&plan, done);
             // The first error is the one to tell; what cannot be undone now, `delete --force` will undo.
-            let _ = tear_down(entry, Some(&record));
+            let _ = entry.write(&record).and_then(|()| tear_down(entry, Some(&record)));
             Err(error)
         }
     }
@@ -97,9 +103,11 @@ fn bring_up(
     bundle: &Bundle,
     plan: &Plan,
     until: Until,
+    done: &mut usize,
 ) -> Result<Created, RuntimeError> {
     entry.write(record)?;
     entry.write_config(&bundle.text)?;
+    launch::prepare_host(plan, done)?;
     let listener = match until {
         Until::Running => None,
         Until::Created => {
@@ -138,11 +146,7 @@ fn release(
 
 fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {
     let spec = &bundle.config.spec;
-    let made = plan.host.iter().filter_map(|planned| match &planned.step {
-        HostStep::CreateCgroup { path } => Some(PathBuf::from(path)),
-        _ => None,
-    });
-    let cgroup = plan.clone.cgroup.as_ref().map(PathBuf::from);
+    let (cgroup, made_cgroups) = own_cgroups(plan, plan.host.len());
     Record {
         oci_version: spec.version().clone(),
         id: id.to_string(),
@@ -152,9 +156,21 @@ fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {
         created: jiff::Timestamp::now().to_string(),
         annotations: spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
         owner: rustix::process::getuid().as_raw(),
-        made_cgroups: made.filter(|path| Some(path) != cgroup.as_ref()).collect(),
         cgroup,
+        made_cgroups,
     }
+}
+
+/// The container's cgroup, and those made above it, once the first `done` steps of the host lane are carried out.
+fn own_cgroups(plan: &Plan, done: usize) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let own = |planned: &Planned<HostStep>| match &planned.step {
+        HostStep::CreateCgroup { path } | HostStep::AdoptCgroup { path } => Some(PathBuf::from(path)),
+        _ => None,
+    };
+    let mut made: Vec<_> = plan.host[..done].iter().filter_map(own).collect();
+    let leaf = plan.clone.cgroup.as_ref().map(PathBuf::from);
+    let cgroup = leaf.filter(|leaf| made.last() == Some(leaf)).inspect(|_| drop(made.pop()));
+    (cgroup, made)
 }
 
 /// Starts the program of a created container.

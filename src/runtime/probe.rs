@@ -42,9 +42,16 @@ fn level(directory: &Path) -> CgroupLevel {
         let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
         text.split_whitespace().map(str::to_string).collect()
     };
+    let exists = directory.is_dir();
+    let events = match exists {
+        true => fs::read_to_string(directory.join("cgroup.events")).unwrap_or_default(),
+        false => String::new(),
+    };
     CgroupLevel {
         path: directory.to_string_lossy().into_owned(),
-        exists: directory.is_dir(),
+        exists,
+        populated: events.contains("populated 1"),
+        frozen: events.contains("frozen 1"),
         controllers: words("cgroup.controllers"),
         enabled: words("cgroup.subtree_control"),
     }

@@ -21,7 +21,7 @@ pub use exec::{CStringArray, execve};
 pub use mount::{mount_set_attributes, set_propagation};
 pub use net::bring_up;
 pub use process::{
-    close_from_on_exec, cwd_is_reachable, drop_bounding, last_capability, prlimit, raise_ambient, reset_signals,
+    close_all_but, cwd_is_reachable, drop_bounding, last_capability, prlimit, raise_ambient, reset_signals,
     send_signal, set_groups, wait_for_exit,
 };
 pub use socket::{receive_message, send_message};

@@ -60,11 +60,24 @@ pub fn last_capability() -> u8 {
     last
 }
 
-/// close_range(2) with CLOSE_RANGE_CLOEXEC: descriptors from `first` on do not survive execve(2).
-pub fn close_from_on_exec(first: u32) -> Result<(), Failure> {
-    // SAFETY: the call marks descriptors and closes none, so no owner loses his.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    check(result, Call::CloseRange)
+/// Closes every descriptor from `first` on but `keep` (close_range(2)). Only for a child that is about to execve: its
+/// parent's owners of these descriptors do not exist in it.
+pub fn close_all_but(first: u32, mut keep: [Option<BorrowedFd<'_>>; 2]) -> Result<(), Failure> {
+    keep.sort_unstable_by_key(|fd| fd.map_or(i32::MAX, |fd| fd.as_raw_fd()));
+    let mut start = first;
+    for fd in keep.into_iter().flatten() {
+        let fd = fd.as_raw_fd() as u32;
+        if fd > start {
+            close_range(start, fd - 1)?;
+        }
+        start = start.max(fd + 1);
+    }
+    close_range(start, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> Result<(), Failure> {
+    // SAFETY: in the child of clone3 no destructor of the parent runs, so nothing uses a closed descriptor as its own.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }, Call::CloseRange)
 }
 
 /// Whether the working directory lies below the root: getcwd(2) says `(unreachable)` of one that does not.

@@ -89,7 +89,7 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -
             program::set_capabilities(*effective, *permitted, *inheritable, *ambient)
         }
         InitStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true).of(Call::Prctl),
-        InitStep::CloseDescriptors { from } => sys::close_from_on_exec(*from),
+        InitStep::CloseDescriptors { from } => sys::close_all_but(*from, [Some(wires.sync), wires.start]),
         InitStep::Execute { candidates, .. } => Err(program::execute(candidates, wires.args, wires.env)),
     }
 }
