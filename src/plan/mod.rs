@@ -4,16 +4,20 @@
 
 mod cgroup;
 mod host;
+mod json;
 mod mount_options;
 mod process;
 mod rootfs;
+mod shell;
 mod step;
 mod text;
 pub mod uapi;
 
 pub use cgroup::path as cgroup_path;
 pub use host::{CgroupHost, CgroupLevel, Host};
+pub use shell::Shell;
 pub use step::{Clone3, FsParameter, HostStep, IdKind, IdRange, InitStep, MountAttributes, Plan, Planned, RootfsPath};
+pub use text::{Numbered, namespace_names, printable, wrapped};
 
 use crate::cgroup::resources::ResourceError;
 use crate::spec::oci::{LinuxNamespaceType, Spec};
@@ -33,14 +37,6 @@ pub enum PlanError {
     NoCgroup {
         /// The first limit, as `linux.resources.pids.limit`.
         field: String,
-    },
-    /// The cgroup that the config names is somebody's already.
-    #[error("config.json: linux.cgroupsPath: the cgroup {path} {why}")]
-    CgroupBusy {
-        /// Its directory.
-        path: String,
-        /// `has processes`, `is frozen`.
-        why: &'static str,
     },
     /// A limit is asked for whose controller the machine does not have.
     #[error(
@@ -79,13 +75,9 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
 
     // Inside, root in its own namespaces: build the view, swap the root, close what must be closed, give power away.
     let mut init = Vec::new();
-    let from = 3 + options.preserve_fds;
-    init.push(Planned::new(InitStep::CloseDescriptors { from }, "nothing of the host's stays open in the container"));
     if new & CLONE_NEWUSER != 0 {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
-    // Device nodes and directories get the modes that they are asked for, not what is left of them.
-    init.push(Planned::new(InitStep::SetUmask { mask: 0 }, "modes are taken as they are written"));
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
     if new & CLONE_NEWCGROUP != 0 {
         init.push(Planned::new(InitStep::Unshare { namespaces: CLONE_NEWCGROUP }, "linux.namespaces \"cgroup\""));
@@ -99,7 +91,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     }
     init.extend(process::working_directory(process));
     init.extend(rootfs::lock(spec));
-    init.extend(process::become_program(process, host));
+    init.extend(process::become_program(process, host, options.preserve_fds));
 
     Ok(Plan {
         id: id.to_string(),
@@ -142,4 +134,338 @@ fn identity_of_the_machine(spec: &Spec, new: u64) -> Vec<Planned<InitStep>> {
         steps.push(Planned::new(InitStep::BringLoopbackUp, "many programs listen on 127.0.0.1"));
     }
     steps
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::spec::{Config, template};
+
+    /// A machine with cgroup v2 and every controller, of which the usual ones are enabled at the root.
+    pub(super) fn host() -> Host {
+        let words = |text: &str| text.split_whitespace().map(str::to_string).collect();
+        let level = |path: &str, exists, controllers, enabled| CgroupLevel {
+            path: path.to_string(),
+            exists,
+            controllers: words(controllers),
+            enabled: words(enabled),
+        };
+        let all = "cpuset cpu io memory hugetlb pids rdma misc";
+        Host {
+            rootfs: "/bundle/rootfs".to_string(),
+            cgroup: Some(CgroupHost {
+                levels: vec![
+                    level("/sys/fs/cgroup", true, all, "cpuset cpu io memory pids"),
+                    level("/sys/fs/cgroup/glassbox-web", false, "", ""),
+                ],
+            }),
+            last_capability: 40,
+            in_user_namespace: false,
+            home: Some("/root".to_string()),
+        }
+    }
+
+    pub(super) fn planned(config: &Value, host: &Host) -> Result<Plan, PlanError> {
+        let config = Config::parse(&config.to_string()).expect("a valid config");
+        create("web", &config.spec, host, Options::default())
+    }
+
+    /// The plan of the template with a change.
+    pub(super) fn plan(change: impl FnOnce(&mut Value)) -> Plan {
+        let mut config = template();
+        change(&mut config);
+        planned(&config, &host()).expect("a plan")
+    }
+
+    /// What makes a plan use every kind of step.
+    pub(super) fn everything(config: &mut Value) {
+        user_namespace(config);
+        config["domainname"] = "example".into();
+        config["process"]["oomScoreAdj"] = 100.into();
+        config["linux"]["rootfsPropagation"] = "slave".into();
+        config["linux"]["resources"]["cpu"] = json!({"quota": 50000});
+        config["linux"]["devices"] = json!([{"path": "/dev/pipe", "type": "p"}]);
+        config["process"]["cwd"] = "/work".into();
+        let mounts = config["mounts"].as_array_mut().expect("a list");
+        mounts.push(
+            json!({"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "rro", "rslave"]}),
+        );
+    }
+
+    pub(super) fn user_namespace(config: &mut Value) {
+        config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "user"}));
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        config["linux"]["uidMappings"] = map.clone();
+        config["linux"]["gidMappings"] = map;
+    }
+
+    fn steps(plan: &Plan) -> Vec<Value> {
+        plan.json()["steps"].as_array().expect("a list").clone()
+    }
+
+    fn lines(plan: &Plan) -> Vec<String> {
+        let word = |step: &Value, key: &str| step[key].as_str().expect("a text").to_string();
+        steps(plan)
+            .iter()
+            .map(|step| format!("{}: {} ({})", word(step, "lane"), word(step, "sentence"), word(step, "because")))
+            .collect()
+    }
+
+    /// What a change of the template changes in its plan: the lines that go, and those that come, below which.
+    fn difference(changed: &Plan) -> String {
+        let (before, after) = (lines(&plan(|_| {})), lines(changed));
+        let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}\n"));
+        let new = |line: &&String| !before.contains(line);
+        let come = after.iter().enumerate().filter(|(_, line)| new(line)).map(|(index, line)| {
+            let above = index.checked_sub(1).map(|above| &after[above]).filter(|above| !new(above));
+            format!("{}+ {line}\n", above.map(|above| format!("  {above}\n")).unwrap_or_default())
+        });
+        gone.chain(come).collect()
+    }
+
+    #[test]
+    fn the_template() {
+        insta::assert_snapshot!(lines(&plan(|_| {})).join("\n"), @r#"
+        host: enable the controllers hugetlb, rdma, misc below /sys/fs/cgroup (linux.resources)
+        host: make the cgroup /sys/fs/cgroup/glassbox-web (linux.cgroupsPath)
+        host: attach a device filter of 11 rules to /sys/fs/cgroup/glassbox-web (linux.resources.devices)
+        clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        beside: set RLIMIT_NOFILE to 1024 (soft) and 1024 (hard) (process.rlimits[0])
+        init: start a session of its own (a container does not share our terminal's session)
+        init: make a new cgroup namespace (linux.namespaces "cgroup")
+        init: make the mounts of / rslave (no mount of the container may reach the host)
+        init: mount /bundle/rootfs over itself and enter it (root.path)
+        init: mount proc on /proc (mounts[0])
+        init: mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])
+        init: mount devpts on /dev/pts (nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5) (mounts[2])
+        init: mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k) (mounts[3])
+        init: mount mqueue on /dev/mqueue (nosuid,nodev,noexec) (mounts[4])
+        init: mount sysfs on /sys (ro,nosuid,nodev,noexec) (mounts[5])
+        init: mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
+        init: make the device /dev/null (1:3, mode 0666) (every container has this device)
+        init: make the device /dev/zero (1:5, mode 0666) (every container has this device)
+        init: make the device /dev/full (1:7, mode 0666) (every container has this device)
+        init: make the device /dev/random (1:8, mode 0666) (every container has this device)
+        init: make the device /dev/urandom (1:9, mode 0666) (every container has this device)
+        init: make the device /dev/tty (5:0, mode 0666) (every container has this device)
+        init: link /dev/fd to /proc/self/fd (every container has this link)
+        init: link /dev/stdin to /proc/self/fd/0 (every container has this link)
+        init: link /dev/stdout to /proc/self/fd/1 (every container has this link)
+        init: link /dev/stderr to /proc/self/fd/2 (every container has this link)
+        init: link /dev/ptmx to pts/ptmx (every container has this link)
+        init: make the rootfs the root and let go of the host's (root.path)
+        init: set the host name to glassbox (hostname)
+        init: bring the loopback device lo up (many programs listen on 127.0.0.1)
+        init: open a terminal and make it stdin, stdout and stderr (process.terminal)
+        init: make /proc/bus read-only (linux.readonlyPaths[0])
+        init: make /proc/fs read-only (linux.readonlyPaths[1])
+        init: make /proc/irq read-only (linux.readonlyPaths[2])
+        init: make /proc/sys read-only (linux.readonlyPaths[3])
+        init: make /proc/sysrq-trigger read-only (linux.readonlyPaths[4])
+        init: mask /proc/acpi (linux.maskedPaths[0])
+        init: mask /proc/asound (linux.maskedPaths[1])
+        init: mask /proc/kcore (linux.maskedPaths[2])
+        init: mask /proc/keys (linux.maskedPaths[3])
+        init: mask /proc/latency_stats (linux.maskedPaths[4])
+        init: mask /proc/timer_list (linux.maskedPaths[5])
+        init: mask /proc/timer_stats (linux.maskedPaths[6])
+        init: mask /proc/sched_debug (linux.maskedPaths[7])
+        init: mask /sys/firmware (linux.maskedPaths[8])
+        init: mask /proc/scsi (linux.maskedPaths[9])
+        init: change the mount / (ro) (root.readonly)
+        init: drop 38 capabilities for good (process.capabilities.bounding)
+        init: go to / (process.cwd)
+        init: become user 0 and group 0 (process.user)
+        init: set the file mode creation mask to 0022 (process.user.umask)
+        init: keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE, CAP_AUDIT_WRITE (permitted the same, inheritable none, ambient none) (process.capabilities)
+        init: give up gaining privileges by execve (process.noNewPrivileges)
+        init: close file descriptors from 3 on when the program starts (a program starts with stdin, stdout and stderr alone)
+        init: check that /usr/local/sbin/sh or its namesake further down PATH can be executed (process.args[0])
+        init: wait for start (create makes the container, start runs it)
+        init: become the program: sh (process.args)
+        "#);
+    }
+
+    #[test]
+    fn a_user_namespace_is_mapped_from_outside_before_anything_else_and_has_no_device_nodes_of_its_own() {
+        insta::assert_snapshot!(difference(&plan(user_namespace)), @r#"
+        - clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        - init: make the device /dev/null (1:3, mode 0666) (every container has this device)
+        - init: make the device /dev/zero (1:5, mode 0666) (every container has this device)
+        - init: make the device /dev/full (1:7, mode 0666) (every container has this device)
+        - init: make the device /dev/random (1:8, mode 0666) (every container has this device)
+        - init: make the device /dev/urandom (1:9, mode 0666) (every container has this device)
+        - init: make the device /dev/tty (5:0, mode 0666) (every container has this device)
+          host: attach a device filter of 11 rules to /sys/fs/cgroup/glassbox-web (linux.resources.devices)
+        + clone: clone the process into new namespaces: mount, uts, ipc, user, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        + beside: map groups in the user namespace: 65536 from 0 inside to 100000 outside (linux.gidMappings)
+        + beside: map users in the user namespace: 65536 from 0 inside to 100000 outside (linux.uidMappings)
+          beside: set RLIMIT_NOFILE to 1024 (soft) and 1024 (hard) (process.rlimits[0])
+        + init: become root of the new user namespace (linux.namespaces "user")
+          init: mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
+        + init: show /dev/null of the host at /dev/null (every container has this device)
+        + init: show /dev/zero of the host at /dev/zero (every container has this device)
+        + init: show /dev/full of the host at /dev/full (every container has this device)
+        + init: show /dev/random of the host at /dev/random (every container has this device)
+        + init: show /dev/urandom of the host at /dev/urandom (every container has this device)
+        + init: show /dev/tty of the host at /dev/tty (every container has this device)
+        "#);
+    }
+
+    #[test]
+    fn without_a_terminal_there_is_no_step_for_one() {
+        insta::assert_snapshot!(difference(&plan(|config| config["process"]["terminal"] = false.into())), @"- init: open a terminal and make it stdin, stdout and stderr (process.terminal)");
+    }
+
+    #[test]
+    fn a_read_only_dev_is_closed_after_its_nodes_are_made() {
+        let plan = plan(|config| config["mounts"][1]["options"] = json!(["nosuid", "ro"]));
+        insta::assert_snapshot!(difference(&plan), @"
+        - init: mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])
+          init: mount proc on /proc (mounts[0])
+        + init: mount tmpfs on /dev (nosuid) (mounts[1])
+          init: open a terminal and make it stdin, stdout and stderr (process.terminal)
+        + init: change the mount /dev (ro) (mounts[1].options)
+        ");
+    }
+
+    #[test]
+    fn a_bound_dev_gets_no_nodes() {
+        let plan = plan(|config| {
+            config["mounts"][1] =
+                json!({"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind", "rslave"]});
+        });
+        insta::assert_snapshot!(difference(&plan), @"
+        - init: mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])
+        - init: make the device /dev/null (1:3, mode 0666) (every container has this device)
+        - init: make the device /dev/zero (1:5, mode 0666) (every container has this device)
+        - init: make the device /dev/full (1:7, mode 0666) (every container has this device)
+        - init: make the device /dev/random (1:8, mode 0666) (every container has this device)
+        - init: make the device /dev/urandom (1:9, mode 0666) (every container has this device)
+        - init: make the device /dev/tty (5:0, mode 0666) (every container has this device)
+        - init: link /dev/fd to /proc/self/fd (every container has this link)
+        - init: link /dev/stdin to /proc/self/fd/0 (every container has this link)
+        - init: link /dev/stdout to /proc/self/fd/1 (every container has this link)
+        - init: link /dev/stderr to /proc/self/fd/2 (every container has this link)
+        - init: link /dev/ptmx to pts/ptmx (every container has this link)
+          init: mount proc on /proc (mounts[0])
+        + init: show /dev with all below it of the host at /dev (mounts[1])
+        + init: make the mount /dev rslave (mounts[1].options)
+        ");
+    }
+
+    #[test]
+    fn without_a_cgroup_namespace_the_containers_own_cgroup_is_shown() {
+        let plan = plan(|config| {
+            config["linux"]["namespaces"].as_array_mut().expect("a list").retain(|entry| entry["type"] != "cgroup");
+        });
+        insta::assert_snapshot!(difference(&plan), @r#"
+        - init: make a new cgroup namespace (linux.namespaces "cgroup")
+        - init: mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
+          init: mount sysfs on /sys (ro,nosuid,nodev,noexec) (mounts[5])
+        + init: show /sys/fs/cgroup/glassbox-web of the host at /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
+        "#);
+    }
+
+    #[test]
+    fn limits_are_written_before_the_process_exists() {
+        let plan = plan(|config| {
+            config["linux"]["resources"]["cpu"] = json!({"shares": 512, "quota": 50000, "period": 100_000});
+            config["linux"]["resources"]["memory"] = json!({"limit": 67_108_864});
+            config["linux"]["resources"]["pids"] = json!({"limit": 32});
+        });
+        insta::assert_snapshot!(difference(&plan), @r#"
+          host: make the cgroup /sys/fs/cgroup/glassbox-web (linux.cgroupsPath)
+        + host: write "59" into /sys/fs/cgroup/glassbox-web/cpu.weight (linux.resources.cpu.shares)
+        + host: write "50000 100000" into /sys/fs/cgroup/glassbox-web/cpu.max (linux.resources.cpu.quota)
+        + host: write "67108864" into /sys/fs/cgroup/glassbox-web/memory.max (linux.resources.memory.limit)
+        + host: write "32" into /sys/fs/cgroup/glassbox-web/pids.max (linux.resources.pids.limit)
+        "#);
+    }
+
+    #[test]
+    fn a_cgroup_that_is_there_is_taken_and_not_made() {
+        let mut host = host();
+        host.cgroup.as_mut().expect("it has one").levels[1].exists = true;
+        insta::assert_snapshot!(difference(&planned(&template(), &host).expect("a plan")), @"
+        - host: make the cgroup /sys/fs/cgroup/glassbox-web (linux.cgroupsPath)
+          host: enable the controllers hugetlb, rdma, misc below /sys/fs/cgroup (linux.resources)
+        + host: take the empty cgroup /sys/fs/cgroup/glassbox-web (linux.cgroupsPath)
+        ");
+    }
+
+    #[test]
+    fn a_user_without_root_keeps_what_the_ambient_set_says() {
+        let plan = plan(|config| {
+            config["process"]["user"] = json!({"uid": 1000, "gid": 1000, "additionalGids": [5, 10], "umask": 63});
+            for set in ["inheritable", "ambient"] {
+                config["process"]["capabilities"][set] = json!(["CAP_NET_BIND_SERVICE"]);
+            }
+        });
+        insta::assert_snapshot!(difference(&plan), @"
+        - init: become user 0 and group 0 (process.user)
+        - init: set the file mode creation mask to 0022 (process.user.umask)
+        - init: keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE, CAP_AUDIT_WRITE (permitted the same, inheritable none, ambient none) (process.capabilities)
+          init: go to / (process.cwd)
+        + init: become user 1000 and group 1000 with groups 5, 10 (process.user)
+        + init: set the file mode creation mask to 0077 (process.user.umask)
+        + init: keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE, CAP_AUDIT_WRITE (permitted the same, inheritable CAP_NET_BIND_SERVICE, ambient CAP_NET_BIND_SERVICE) (process.capabilities)
+        ");
+    }
+
+    #[test]
+    fn a_limit_without_its_controller_is_refused() {
+        let mut config = template();
+        config["linux"]["resources"]["memory"] = json!({"limit": 67_108_864});
+        let mut host = host();
+        let levels = &mut host.cgroup.as_mut().expect("it has one").levels;
+        levels[0].controllers.retain(|name| name != "memory");
+        let missing = planned(&config, &host).expect_err("no memory controller").to_string();
+        host.cgroup = None;
+        let none = planned(&config, &host).expect_err("no cgroup v2").to_string();
+        insta::assert_snapshot!(format!("{missing}\n{none}"), @r#"
+        config.json: linux.resources.memory.limit: the memory controller is missing from /sys/fs/cgroup/cgroup.controllers, which has "cpuset cpu io hugetlb pids rdma misc"
+        config.json: linux.resources.memory.limit: this machine has no cgroup v2 hierarchy mounted
+        "#);
+    }
+
+    #[test]
+    fn the_same_config_and_machine_give_the_same_plan() {
+        let once = || {
+            plan(|config| {
+                everything(config);
+                config["linux"]["resources"]["unified"] = json!({"memory.high": "1", "cpu.idle": "0", "pids.max": "9"});
+            })
+        };
+        assert_eq!(once(), once());
+    }
+
+    /// Every kind of step is in these plans, so what holds for all their steps holds for all kinds.
+    #[test]
+    fn every_kind_of_step_is_told_in_every_form() {
+        let mut adopting = host();
+        adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
+        let plans = [plan(|_| {}), plan(everything), planned(&template(), &adopting).expect("a plan")];
+        let mut kinds = BTreeSet::new();
+        for plan in &plans {
+            let script = plan.shell();
+            for step in steps(plan) {
+                kinds.insert(step["step"].as_str().expect("a name").to_string());
+                assert!(step["because"].as_str().is_some_and(|because| !because.is_empty()), "{step}");
+                let sentence = step["sentence"].as_str().expect("a sentence");
+                assert!(sentence.starts_with(|c: char| c.is_lowercase()) && !sentence.ends_with('.'), "{sentence}");
+                assert!(script.contains(&format!("# {}. ", step["number"])), "{step}");
+            }
+        }
+        let all = "AdoptCgroup AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
+            CloseDescriptors CreateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
+            MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem NewSession NoNewPrivileges OpenTerminal \
+            PivotRoot ReadonlyPath SetCapabilities SetDomainname SetHostname SetMountPropagation SetOomScoreAdj \
+            SetPropagation SetRlimit SetUmask SwitchUser Unshare WriteCgroup WriteIdMap";
+        assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all.split_whitespace().collect::<Vec<_>>());
+    }
 }

@@ -74,8 +74,12 @@ impl MountOptions {
             Effect::Nothing => {}
         }
         // A file system that is read-only as a whole says so in its own options too, as with mount(2).
+        let read_only = FsParameter::Flag(c"ro".to_owned());
+        if !recursive && ["ro", "rw"].contains(&option) {
+            self.parameters.retain(|parameter| *parameter != read_only);
+        }
         if !recursive && option == "ro" {
-            self.parameters.push(FsParameter::Flag(c"ro".to_owned()));
+            self.parameters.push(read_only);
         }
     }
 }
@@ -123,6 +127,7 @@ mod tests {
         let of = |options: &str| parse(options.split(','));
         assert_eq!(of("nosuid,noexec,nodev").attributes.set, 0x0e);
         assert_eq!(of("ro,rw").attributes, MountAttributes { clear: 1, ..Default::default() });
+        assert_eq!(of("ro,rw").parameters, [], "the last of two that contradict each other wins");
         let atime = of("noatime,strictatime").attributes;
         assert_eq!((atime.set, atime.clear), (MOUNT_ATTR_STRICTATIME, MOUNT_ATTR_ATIME));
         assert_eq!(of("rro,rnosuid").attributes.set_all, 3);

@@ -21,10 +21,6 @@ const DEFAULT_LINKS: [(&str, &str); 5] = [
     ("/dev/ptmx", "pts/ptmx"),
 ];
 
-const S_IFCHR: u32 = 0o020_000;
-const S_IFBLK: u32 = 0o060_000;
-const S_IFIFO: u32 = 0o010_000;
-
 /// Everything from the private mount table to the last mount, in the config's order.
 pub(super) fn view(spec: &Spec, host: &Host, cgroup: Option<&str>) -> Steps {
     let mut steps = Vec::new();
@@ -86,7 +82,8 @@ fn options(mount: &Mount) -> MountOptions {
 }
 
 fn read_only(mount: &Mount) -> bool {
-    options(mount).attributes.set & MOUNT_ATTR_RDONLY != 0
+    let attributes = options(mount).attributes;
+    (attributes.set | attributes.set_all) & MOUNT_ATTR_RDONLY != 0
 }
 
 fn is_dev(mount: &Mount) -> bool {
@@ -101,6 +98,7 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
     let source = mount.source().as_ref().map(|source| source.to_string_lossy().into_owned());
     if is_dev(mount) && parsed.bind.is_none() {
         parsed.attributes.set &= !MOUNT_ATTR_RDONLY;
+        parsed.attributes.set_all &= !MOUNT_ATTR_RDONLY;
         parsed.parameters.retain(|parameter| *parameter != super::FsParameter::Flag(c"ro".to_owned()));
     }
     let step = match (parsed.remount, parsed.bind, fstype) {

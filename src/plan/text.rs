@@ -2,6 +2,8 @@
 
 use std::ffi::CStr;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::step::*;
 use super::uapi::*;
 
@@ -110,7 +112,7 @@ impl InitStep {
             ),
             InitStep::NoNewPrivileges => "give up gaining privileges by execve".to_string(),
             InitStep::CloseDescriptors { from } => {
-                format!("close the file descriptors from {from} on")
+                format!("close file descriptors from {from} on when the program starts")
             }
             InitStep::Execute { args, .. } => {
                 format!("become the program: {}", args.iter().map(|arg| text(arg)).collect::<Vec<_>>().join(" "))
@@ -126,6 +128,58 @@ impl Clone3 {
         let cgroup = self.cgroup.as_ref().map(|path| format!(", born into the cgroup {path}")).unwrap_or_default();
         format!("clone the process into new namespaces: {}{cgroup}", namespaces.join(", "))
     }
+}
+
+/// A step with its place in the story.
+pub struct Numbered<'a, S> {
+    /// Counted through all lanes: host, clone, beside, init.
+    pub number: usize,
+    /// What is done.
+    pub step: &'a S,
+    /// The step as a sentence ([`HostStep::describe`]).
+    pub sentence: String,
+    /// What asks for it.
+    pub because: &'a str,
+}
+
+impl Plan {
+    /// The steps before the process.
+    pub fn host_numbered(&self) -> impl Iterator<Item = Numbered<'_, HostStep>> {
+        numbered(&self.host, 1, HostStep::describe)
+    }
+
+    /// The process's birth.
+    pub fn clone_numbered(&self) -> Numbered<'_, Clone3> {
+        Numbered {
+            number: self.host.len() + 1,
+            step: &self.clone,
+            sentence: self.clone.describe(),
+            because: "linux.namespaces",
+        }
+    }
+
+    /// The steps beside the process.
+    pub fn beside_numbered(&self) -> impl Iterator<Item = Numbered<'_, HostStep>> {
+        numbered(&self.beside, self.host.len() + 2, HostStep::describe)
+    }
+
+    /// The steps of the process itself.
+    pub fn init_numbered(&self) -> impl Iterator<Item = Numbered<'_, InitStep>> {
+        numbered(&self.init, self.host.len() + 2 + self.beside.len(), InitStep::describe)
+    }
+}
+
+fn numbered<'a, S>(
+    steps: &'a [Planned<S>],
+    first: usize,
+    describe: impl Fn(&S) -> String + 'a,
+) -> impl Iterator<Item = Numbered<'a, S>> {
+    steps.iter().enumerate().map(move |(index, planned)| Numbered {
+        number: first + index,
+        step: &planned.step,
+        sentence: describe(&planned.step),
+        because: &planned.because,
+    })
 }
 
 /// The names of the namespaces in CLONE_NEW* flags, as config.json spells them.
@@ -159,6 +213,29 @@ pub(super) fn capability_name(number: u8) -> String {
 /// A C string as text.
 pub(super) fn text(c_string: &CStr) -> std::borrow::Cow<'_, str> {
     c_string.to_string_lossy()
+}
+
+/// `text` on one line and without what a terminal would obey: control characters as Rust escapes them.
+pub fn printable(text: &str) -> String {
+    let one = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(one).collect()
+}
+
+/// `text` broken at spaces into lines of at most `width` columns; a longer word gets a line of its own.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("it starts with one");
+        if line.is_empty() {
+            *line = word.to_string();
+        } else if line.width() + 1 + word.width() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_string());
+        }
+    }
+    lines
 }
 
 fn amount(limit: u64) -> String {
@@ -199,4 +276,21 @@ fn attribute_words(attributes: &MountAttributes) -> String {
 
 fn parenthesised(words: Vec<String>) -> String {
     if words.is_empty() { String::new() } else { format!(" ({})", words.join(",")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_spaces_and_count_columns() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("a /very/long/path b", 5), ["a", "/very/long/path", "b"]);
+        assert_eq!(wrapped("容器 容器", 5), ["容器", "容器"], "each of these letters takes two columns");
+    }
+
+    #[test]
+    fn nothing_printable_moves_a_terminals_cursor() {
+        assert_eq!(printable("a\n\u{1b}[2Jü"), "a\\n\\u{1b}[2Jü");
+    }
 }

@@ -23,6 +23,15 @@ pub const CLONE_NEWPID: u64 = 0x2000_0000;
 /// A new network namespace.
 pub const CLONE_NEWNET: u64 = 0x4000_0000;
 
+/// mknod(2): the kind of a file in its mode.
+pub const S_IFMT: u32 = 0o170_000;
+/// mknod(2): a named pipe.
+pub const S_IFIFO: u32 = 0o010_000;
+/// mknod(2): a character device.
+pub const S_IFCHR: u32 = 0o020_000;
+/// mknod(2): a block device.
+pub const S_IFBLK: u32 = 0o060_000;
+
 /// mount_setattr(2): no writes through this mount.
 pub const MOUNT_ATTR_RDONLY: u64 = 0x01;
 /// mount_setattr(2): set-user-ID bits are ignored.

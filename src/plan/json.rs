@@ -1,0 +1,219 @@
+//! A plan as JSON: every field of every step, under names that stay.
+//!
+//! `{"id", "clone", "steps": [{"number", "lane", "step", "sentence", "because", …}]}`. `lane` is `host`, `clone`,
+//! `beside` or `init`; `step` is the step's name in `step.rs`; behind `because` stand the step's own fields, in camel
+//! case. The kernel's bits are spelled out: namespaces as config.json names them, mount options as mount(8) does,
+//! capabilities as capabilities(7); file modes are octal text; paths in the container are absolute.
+
+use std::ffi::CString;
+
+use serde_json::{Map, Value, json};
+
+use super::step::*;
+use super::text::{Numbered, attribute_names, capability_name, namespace_names, propagation_name, text};
+use super::uapi::*;
+use crate::cgroup::resources::DeviceRule;
+
+impl Plan {
+    /// The plan as one JSON object.
+    pub fn json(&self) -> Value {
+        let clone = self.clone_numbered();
+        let mut steps: Vec<_> = self.host_numbered().map(|n| object("host", &n, n.step.json())).collect();
+        steps.push(object("clone", &clone, ("Clone3", self.clone.json())));
+        steps.extend(self.beside_numbered().map(|n| object("beside", &n, n.step.json())));
+        steps.extend(self.init_numbered().map(|n| object("init", &n, n.step.json())));
+        json!({ "id": self.id, "clone": self.clone.json(), "steps": steps })
+    }
+}
+
+fn object<S>(lane: &str, numbered: &Numbered<'_, S>, (name, fields): (&str, Value)) -> Value {
+    let mut object = Map::new();
+    object.insert("number".into(), numbered.number.into());
+    object.insert("lane".into(), lane.into());
+    object.insert("step".into(), name.into());
+    object.insert("sentence".into(), numbered.sentence.as_str().into());
+    object.insert("because".into(), numbered.because.into());
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    Value::Object(object)
+}
+
+impl Clone3 {
+    fn json(&self) -> Value {
+        json!({ "namespaces": namespace_names(self.namespaces), "cgroup": self.cgroup })
+    }
+}
+
+impl HostStep {
+    /// The step's name and its fields.
+    fn json(&self) -> (&'static str, Value) {
+        match self {
+            HostStep::CreateCgroup { path } => ("CreateCgroup", json!({ "path": path })),
+            HostStep::AdoptCgroup { path } => ("AdoptCgroup", json!({ "path": path })),
+            HostStep::EnableControllers { path, required, wanted } => {
+                ("EnableControllers", json!({ "path": path, "required": required, "wanted": wanted }))
+            }
+            HostStep::WriteCgroup { path, write } => {
+                ("WriteCgroup", json!({ "path": path, "file": write.file, "value": write.value }))
+            }
+            HostStep::FilterDevices { path, rules } => {
+                let rules: Vec<_> = rules.iter().map(rule).collect();
+                ("FilterDevices", json!({ "path": path, "rules": rules }))
+            }
+            HostStep::WriteIdMap { kind, ranges } => {
+                let ranges: Vec<_> = ranges
+                    .iter()
+                    .map(|range| json!({ "inside": range.inside, "outside": range.outside, "count": range.count }))
+                    .collect();
+                let kind = match kind {
+                    IdKind::User => "user",
+                    IdKind::Group => "group",
+                };
+                ("WriteIdMap", json!({ "kind": kind, "ranges": ranges }))
+            }
+            HostStep::SetRlimit { name, soft, hard } => {
+                ("SetRlimit", json!({ "name": name, "soft": soft, "hard": hard }))
+            }
+            HostStep::SetOomScoreAdj { value } => ("SetOomScoreAdj", json!({ "value": value })),
+        }
+    }
+}
+
+impl InitStep {
+    /// The step's name and its fields.
+    fn json(&self) -> (&'static str, Value) {
+        match self {
+            InitStep::BecomeRoot => ("BecomeRoot", json!({})),
+            InitStep::NewSession => ("NewSession", json!({})),
+            InitStep::Unshare { namespaces } => ("Unshare", json!({ "namespaces": namespace_names(*namespaces) })),
+            InitStep::SetPropagation { path, flags } => {
+                ("SetPropagation", json!({ "path": text(path), "propagation": propagation_name(*flags) }))
+            }
+            InitStep::EnterRootfs { path } => ("EnterRootfs", json!({ "path": text(path) })),
+            InitStep::MountFilesystem { fstype, source, target, parameters, attributes } => (
+                "MountFilesystem",
+                json!({
+                    "fstype": text(fstype), "source": text(source), "target": target.in_container(),
+                    "parameters": parameters.iter().map(parameter).collect::<Vec<_>>(),
+                    "attributes": attribute_names(*attributes),
+                }),
+            ),
+            InitStep::BindMount { source, target, recursive, attributes } => {
+                let mut fields = json!({
+                    "source": text(source), "target": target.in_container(), "recursive": recursive,
+                });
+                extend(&mut fields, changes(attributes));
+                ("BindMount", fields)
+            }
+            InitStep::SetMountPropagation { target, flags } => (
+                "SetMountPropagation",
+                json!({ "target": target.in_container(), "propagation": propagation_name(*flags) }),
+            ),
+            InitStep::ChangeMount { target, attributes } => {
+                let mut fields = json!({ "target": target.in_container() });
+                extend(&mut fields, changes(attributes));
+                ("ChangeMount", fields)
+            }
+            InitStep::MakeDevice { target, mode, major, minor, uid, gid } => {
+                let kind = match mode & S_IFMT {
+                    S_IFBLK => "b",
+                    S_IFIFO => "p",
+                    _ => "c",
+                };
+                let fields = json!({
+                    "target": target.in_container(), "kind": kind, "mode": octal(mode & 0o7777), "major": major,
+                    "minor": minor, "uid": uid, "gid": gid,
+                });
+                ("MakeDevice", fields)
+            }
+            InitStep::MakeSymlink { text: link, target } => {
+                ("MakeSymlink", json!({ "text": text(link), "target": target.in_container() }))
+            }
+            InitStep::MakeDirectory { target } => ("MakeDirectory", json!({ "target": target.in_container() })),
+            InitStep::PivotRoot => ("PivotRoot", json!({})),
+            InitStep::SetHostname { name } => ("SetHostname", json!({ "name": text(name) })),
+            InitStep::SetDomainname { name } => ("SetDomainname", json!({ "name": text(name) })),
+            InitStep::BringLoopbackUp => ("BringLoopbackUp", json!({})),
+            InitStep::OpenTerminal { size } => (
+                "OpenTerminal",
+                json!({ "size": size.map(|(rows, columns)| json!({ "rows": rows, "columns": columns })) }),
+            ),
+            InitStep::ReadonlyPath { path } => ("ReadonlyPath", json!({ "path": text(path) })),
+            InitStep::MaskPath { path } => ("MaskPath", json!({ "path": text(path) })),
+            InitStep::ChangeDirectory { target } => ("ChangeDirectory", json!({ "target": target.in_container() })),
+            InitStep::FindExecutable { candidates } => ("FindExecutable", json!({ "candidates": texts(candidates) })),
+            InitStep::AwaitStart => ("AwaitStart", json!({})),
+            InitStep::SetUmask { mask } => ("SetUmask", json!({ "mask": octal(*mask) })),
+            InitStep::DropBounding { drop } => {
+                let names: Vec<_> = drop.iter().map(|number| capability_name(*number)).collect();
+                ("DropBounding", json!({ "drop": names }))
+            }
+            InitStep::SwitchUser { uid, gid, groups } => {
+                ("SwitchUser", json!({ "uid": uid, "gid": gid, "groups": groups }))
+            }
+            InitStep::SetCapabilities { effective, permitted, inheritable, ambient } => (
+                "SetCapabilities",
+                json!({
+                    "effective": capabilities(*effective), "permitted": capabilities(*permitted),
+                    "inheritable": capabilities(*inheritable), "ambient": capabilities(*ambient),
+                }),
+            ),
+            InitStep::NoNewPrivileges => ("NoNewPrivileges", json!({})),
+            InitStep::CloseDescriptors { from } => ("CloseDescriptors", json!({ "from": from })),
+            InitStep::Execute { candidates, args, env } => {
+                ("Execute", json!({ "candidates": texts(candidates), "args": texts(args), "env": texts(env) }))
+            }
+        }
+    }
+}
+
+fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
+
+fn changes(attributes: &MountAttributes) -> Value {
+    json!({
+        "set": attribute_names(attributes.set), "clear": cleared_names(attributes.clear),
+        "setAll": attribute_names(attributes.set_all), "clearAll": cleared_names(attributes.clear_all),
+    })
+}
+
+/// The access time modes are cleared as one.
+fn cleared_names(bits: u64) -> Vec<&'static str> {
+    let mut names = attribute_names(bits & !MOUNT_ATTR_ATIME);
+    if bits & MOUNT_ATTR_ATIME != 0 {
+        names.push("atime");
+    }
+    names
+}
+
+fn parameter(parameter: &FsParameter) -> String {
+    match parameter {
+        FsParameter::Flag(flag) => text(flag).into_owned(),
+        FsParameter::Value(key, value) => format!("{}={}", text(key), text(value)),
+    }
+}
+
+fn rule(rule: &DeviceRule) -> Value {
+    let access: String = [('m', 1), ('r', 2), ('w', 4)]
+        .iter()
+        .filter(|(_, bit)| rule.access & bit != 0)
+        .map(|(letter, _)| letter)
+        .collect();
+    json!({ "allow": rule.allow, "type": rule.kind.to_string(), "major": rule.major, "minor": rule.minor, "access": access })
+}
+
+fn capabilities(mask: u64) -> Vec<String> {
+    (0..64_u8).filter(|number| mask & (1 << number) != 0).map(capability_name).collect()
+}
+
+fn octal(mode: u32) -> String {
+    format!("{mode:04o}")
+}
+
+fn texts(list: &[CString]) -> Vec<std::borrow::Cow<'_, str>> {
+    list.iter().map(|item| text(item)).collect()
+}

@@ -1,0 +1,76 @@
+//! The steps of the host and beside lanes as commands. `$pid` is the waiting process, as the host numbers it.
+
+use super::super::step::*;
+use super::Shell;
+use super::quote::{echo, word};
+
+impl HostStep {
+    /// The commands that do the same.
+    pub fn shell(&self) -> Shell {
+        match self {
+            HostStep::CreateCgroup { path } => one(format!("mkdir {}", word(path))),
+            HostStep::AdoptCgroup { path } => Shell::Commands(vec![
+                format!("grep -qx 'populated 0' {}", file(path, "cgroup.events")),
+                format!("grep -qx 'frozen 0' {}", file(path, "cgroup.events")),
+            ]),
+            HostStep::EnableControllers { path, required, wanted } => enable(path, required, wanted),
+            HostStep::WriteCgroup { path, write } => {
+                one(format!("{} >{}", echo(&write.value), file(path, &write.file)))
+            }
+            HostStep::FilterDevices { .. } => Shell::Nothing(
+                "no command compiles a device filter: bpf(2) takes the program that the rules become. A script's \
+                 container can open every device whose node it makes",
+            ),
+            HostStep::WriteIdMap { kind, ranges } => {
+                let lines: Vec<_> = ranges
+                    .iter()
+                    .map(|range| format!("'{} {} {}'", range.inside, range.outside, range.count))
+                    .collect();
+                let map = match kind {
+                    IdKind::User => "uid_map",
+                    IdKind::Group => "gid_map",
+                };
+                // The kernel takes the whole map in one write(2), and printf makes one.
+                one(format!(r#"printf '%s\n' {} >"/proc/$pid/{map}""#, lines.join(" ")))
+            }
+            HostStep::SetRlimit { name, soft, hard } => {
+                let resource = name.trim_start_matches("RLIMIT_").to_ascii_lowercase();
+                one(format!(r#"prlimit --pid "$pid" --{resource}={}:{}"#, limit(*soft), limit(*hard)))
+            }
+            HostStep::SetOomScoreAdj { value } => {
+                one(format!(r#"{} >"/proc/$pid/oom_score_adj""#, echo(&value.to_string())))
+            }
+        }
+    }
+}
+
+fn one(command: String) -> Shell {
+    Shell::Commands(vec![command])
+}
+
+fn file(directory: &str, name: &str) -> String {
+    word(&format!("{directory}/{name}"))
+}
+
+fn enable(path: &str, required: &[String], wanted: &[String]) -> Shell {
+    let file = file(path, "cgroup.subtree_control");
+    let mut commands = Vec::new();
+    if !required.is_empty() {
+        let all: Vec<_> = required.iter().map(|name| format!("+{name}")).collect();
+        commands.push(format!("{} >{file}", echo(&all.join(" "))));
+    }
+    // One write each: the kernel refuses them all where it refuses one.
+    if !wanted.is_empty() {
+        let list: Vec<_> = wanted.iter().map(|name| word(name)).collect();
+        commands.push(format!(
+            "for controller in {}; do\n  echo \"+$controller\" >{file} || : # it only counts\ndone 2>/dev/null",
+            list.join(" ")
+        ));
+    }
+    Shell::Commands(commands)
+}
+
+/// As prlimit(1) spells it.
+fn limit(limit: u64) -> String {
+    if limit == u64::MAX { "unlimited".to_string() } else { limit.to_string() }
+}
