@@ -98,17 +98,19 @@ pub enum TreeError {
 pub struct Made {
     /// The directories, in the order of the groups.
     pub directories: Vec<PathBuf>,
-    /// Files that this kernel does not have, which were left out: `memory.swap.max` without swap accounting.
-    pub absent: Vec<PathBuf>,
+    /// What was left out because it is not there: an optional controller, `memory.swap.max` without swap accounting, or
+    /// `hugetlb.*.rsvd.max` before Linux 5.7.
+    pub absent: Vec<String>,
 }
 
 /// Makes `groups` below `root`, hands every controller they need down to them, and writes their files.
 ///
+/// Files of `optional` controllers are left out where `root` has no such controller.
 /// Groups that exist are used as they are. After an error, groups that were made are removed, and controllers that were
 /// handed down by directories that existed before are taken back.
-pub fn make(root: &Path, groups: &[Group<'_>]) -> Result<Made, TreeError> {
+pub fn make(root: &Path, groups: &[Group<'_>], optional: &[&str]) -> Result<Made, TreeError> {
     let mut work = Work { root: open_root(root)?, at: root.to_path_buf(), made: Vec::new(), handed: Vec::new() };
-    let result = work.make(groups);
+    let result = work.make(groups, optional);
     if result.is_err() {
         work.undo();
     }
@@ -125,23 +127,30 @@ struct Work {
 }
 
 impl Work {
-    fn make(&mut self, groups: &[Group<'_>]) -> Result<Made, TreeError> {
-        let needed: BTreeSet<String> =
-            groups.iter().flat_map(|group| group.writes).filter_map(|write| controller(&write.file)).collect();
-        self.check_controllers(&needed)?;
+    fn make(&mut self, groups: &[Group<'_>], optional: &[&str]) -> Result<Made, TreeError> {
+        let writes = groups.iter().flat_map(|group| group.writes);
+        let wanted: BTreeSet<String> = writes.filter_map(|write| controller(&write.file)).collect();
+        let needed = self.controllers(&wanted, optional)?;
         for group in groups.iter().filter(|group| group.must_be_idle) {
             self.check_idle(group.path)?;
         }
         let mut made = Made { directories: Vec::new(), absent: Vec::new() };
+        for left in wanted.difference(&needed) {
+            made.absent.push(format!("all files of {left}: {} has no such controller", self.at.display()));
+        }
         for group in groups {
             let below = relative(group.path);
             let directory = self.descend(&below, &needed)?;
             for write in group.writes {
+                if controller(&write.file).is_some_and(|name| !needed.contains(&name)) {
+                    continue;
+                }
                 let path = self.at.join(&below).join(&write.file);
                 match write_file(directory.as_fd(), &write.file, &write.value) {
                     Ok(()) => {}
-                    // Swap accounting can be off; kubelet then leaves the file out (checkSwapControllerAvailability).
-                    Err(Errno::NOENT) if write.file == "memory.swap.max" => made.absent.push(path),
+                    Err(Errno::NOENT) if may_be_absent(&write.file) => {
+                        made.absent.push(format!("{}: this kernel has no such file", path.display()));
+                    }
                     Err(errno) => return Err(TreeError::Write { path, value: write.value.clone(), errno }),
                 }
             }
@@ -150,11 +159,17 @@ impl Work {
         Ok(made)
     }
 
-    fn check_controllers(&self, needed: &BTreeSet<String>) -> Result<(), TreeError> {
+    /// The wanted controllers that the root has; one that is missing and not optional is an error.
+    fn controllers(&self, wanted: &BTreeSet<String>, optional: &[&str]) -> Result<BTreeSet<String>, TreeError> {
         let present = self.words(Path::new(""), "cgroup.controllers")?;
-        let missing: Vec<&str> = needed.iter().filter(|name| !present.contains(name)).map(String::as_str).collect();
+        let is_there = |name: &&String| present.contains(name);
+        let missing: Vec<&str> = wanted
+            .iter()
+            .filter(|name| !is_there(name) && !optional.contains(&name.as_str()))
+            .map(String::as_str)
+            .collect();
         if missing.is_empty() {
-            return Ok(());
+            return Ok(wanted.iter().filter(is_there).cloned().collect());
         }
         let present = if present.is_empty() { "none".to_string() } else { present.join(" ") };
         Err(TreeError::NoController { path: self.at.clone(), missing: missing.join(" "), present })
@@ -251,6 +266,12 @@ impl Work {
 /// The controller that a file belongs to: `memory` of `memory.max`; core files (`cgroup.procs`) belong to none.
 fn controller(file: &str) -> Option<String> {
     file.split_once('.').map(|(name, _)| name.to_string()).filter(|name| name != "cgroup")
+}
+
+/// Swap accounting can be off (kubelet's checkSwapControllerAvailability), and reserved huge pages are counted since 5.7
+/// (runc's setHugeTlb skips them too).
+fn may_be_absent(file: &str) -> bool {
+    file == "memory.swap.max" || file.ends_with(".rsvd.max")
 }
 
 fn relative(path: &str) -> PathBuf {

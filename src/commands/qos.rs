@@ -2,6 +2,7 @@
 //! [`crate::kube`] computes; with `--apply`, makes the cgroups.
 
 mod apply;
+mod compare;
 mod json;
 mod machine;
 mod text;
@@ -18,11 +19,9 @@ use crate::error::Failure;
 use crate::kube::cgroup_path::{Cri, Driver};
 use crate::kube::cpu::Formula;
 use crate::kube::kubelet_config::KubeletConfig;
-use crate::kube::levels::{self, Ids, Level, Setting};
+use crate::kube::levels::{Ids, Setting};
 use crate::kube::node::Node;
-use crate::kube::pod::Pod;
-use crate::kube::qos::{self, Verdict};
-use crate::kube::{Problem, defaults, manifest, validate};
+use crate::kube::{Placed, Problem, place};
 
 use super::output;
 
@@ -32,15 +31,16 @@ use super::output;
 Examples:
   glassbox qos pod.yaml
   kubectl get pod web -o yaml | glassbox qos --node node.yaml --cgroup-driver systemd -
+  glassbox qos guaranteed.yaml burstable.yaml besteffort.yaml
   sudo glassbox qos --apply /sys/fs/cgroup/lab pod.yaml
 
 Exit codes: 0 for a valid pod, 1 for an invalid one (--format json lists what is wrong) or when
 something failed, 2 for a wrong command line.")]
 pub struct Args {
     /// Pod manifest, YAML or JSON; `-` reads standard input. A Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or
-    /// CronJob is read for its pod template
-    #[arg(value_name = "POD.yaml")]
-    pub pod: PathBuf,
+    /// CronJob is read for its pod template. Two or three manifests are compared side by side
+    #[arg(value_name = "POD.yaml", required = true, num_args = 1..=3)]
+    pub pods: Vec<PathBuf>,
     /// Take the pod of this name where the manifest has several
     #[arg(long = "pod", value_name = "NAME")]
     pub pod_name: Option<String>,
@@ -56,6 +56,12 @@ pub struct Args {
     /// The container runtime, which names the containers' directories
     #[arg(long, value_name = "CRI", default_value = "containerd")]
     pub cri: CriName,
+    /// The runtime's way from cpu shares to cpu.weight: new is runc 1.3.2, crun 1.23 and later
+    #[arg(long, value_name = "FORMULA", default_value = "new")]
+    pub runtime_formula: FormulaName,
+    /// Show cgroup v1's files and values beside
+    #[arg(long)]
+    pub v1: bool,
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -82,6 +88,15 @@ pub enum CriName {
     Crio,
 }
 
+/// The values of `--runtime-formula`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormulaName {
+    /// Linear
+    Old,
+    /// 1024 shares are weight 100
+    New,
+}
+
 /// The values of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -91,13 +106,9 @@ pub enum Format {
     Json,
 }
 
-/// Everything that is printed about a valid pod.
+/// What is printed about one valid pod.
 struct Answer {
-    pod: Pod,
-    verdict: Verdict,
-    levels: Vec<Level>,
-    setting: Setting,
-    warnings: Vec<String>,
+    placed: Placed,
     /// The directories that `--apply` made or found, one a level; empty without it.
     directories: Vec<PathBuf>,
 }
@@ -105,79 +116,99 @@ struct Answer {
 /// Runs the command.
 pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
     let setting = setting(args)?;
-    let text = read(&args.pod)?;
+    match args.pods.as_slice() {
+        [pod] => one(args, pod, &setting),
+        pods => several(args, pods, &setting),
+    }
+}
+
+fn one(args: &Args, path: &Path, setting: &Setting) -> anyhow::Result<ExitCode> {
     let ids = if args.apply.is_some() { Ids::Names } else { Ids::Unknown };
-    let mut answer = match answer(&text, args.pod_name.as_deref(), setting, ids) {
-        Ok(answer) => answer,
-        Err(problems) => return refuse(args, &problems),
+    let placed = match place(&read(path)?, args.pod_name.as_deref(), setting, ids) {
+        Ok(placed) => placed,
+        Err(problems) => {
+            match args.format {
+                Format::Json => output::print(&json::printed(json::problems(&problems)))?,
+                Format::Text => complain(path, &problems)?,
+            }
+            return Ok(ExitCode::FAILURE);
+        }
     };
+    let mut answer = Answer { placed, directories: Vec::new() };
     if let Some(parent) = &args.apply {
-        let (directories, notes) = apply::apply(parent, &answer.levels)?;
+        let (directories, notes) = apply::apply(parent, &answer.placed.levels, &setting.config)?;
         answer.directories = directories;
-        answer.warnings.extend(notes);
+        answer.placed.warnings.extend(notes);
     }
     match args.format {
-        Format::Json => output::print(&json::answer(&answer))?,
-        Format::Text => output::print(&text::answer(&answer, text::Screen::of_stdout()))?,
+        Format::Json => output::print(&json::printed(json::answer(&answer, args.v1)))?,
+        Format::Text => output::print(&text::answer(&answer, setting, args.v1, text::Screen::of_stdout()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn answer(text: &str, name: Option<&str>, setting: Setting, ids: Ids) -> Result<Answer, Vec<Problem>> {
-    let found = manifest::find_pod(text, name).map_err(|problem| vec![problem])?;
-    let mut pod = Pod::decode(&found)?;
-    defaults::apply(&mut pod);
-    let problems = validate::problems(&pod);
-    if !problems.is_empty() {
-        return Err(problems);
+fn several(args: &Args, paths: &[PathBuf], setting: &Setting) -> anyhow::Result<ExitCode> {
+    if args.apply.is_some() {
+        let failure = Failure::new("--apply takes one pod, and several are given");
+        return Err(failure.hint("Apply them one after the other, into the same cgroup.").into());
     }
-    let verdict = qos::class_of(&pod);
-    let levels = levels::of(&pod, verdict.class, &setting, ids);
-    let mut warnings = pod.warnings.clone();
-    warnings.extend(setting.kubelet().warnings);
-    Ok(Answer { pod, verdict, levels, setting, warnings, directories: Vec::new() })
-}
-
-fn refuse(args: &Args, problems: &[Problem]) -> anyhow::Result<ExitCode> {
+    let mut outcomes = Vec::new();
+    for path in paths {
+        let name =
+            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        outcomes.push((name, place(&read(path)?, args.pod_name.as_deref(), setting, Ids::Unknown)));
+    }
+    let valid = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
     match args.format {
-        Format::Json => output::print(&json::problems(problems))?,
+        Format::Json => output::print(&json::printed(json::several(outcomes, args.v1)))?,
         Format::Text => {
-            output::eprint_line(&format!("error: invalid pod {}", args.pod.display()))?;
-            for problem in problems {
-                output::eprint_line(&format!("  {problem}"))?;
+            let mut placed = Vec::new();
+            for ((name, outcome), path) in outcomes.into_iter().zip(paths) {
+                match outcome {
+                    Ok(one) => placed.push((name, one)),
+                    Err(problems) => complain(path, &problems)?,
+                }
+            }
+            if valid {
+                output::print(&compare::table(&placed, text::Screen::of_stdout()))?;
             }
         }
     }
-    Ok(ExitCode::FAILURE)
+    Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn complain(path: &Path, problems: &[Problem]) -> std::io::Result<()> {
+    output::eprint_line(&format!("error: invalid pod {}", path.display()))?;
+    problems.iter().try_for_each(|problem| output::eprint_line(&format!("  {problem}")))
 }
 
 fn setting(args: &Args) -> anyhow::Result<Setting> {
-    let decode_failed = |path: &Path, problems: Vec<Problem>| {
+    let unusable = |path: &Path, problems: Vec<Problem>| {
         let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::new(format!("cannot use {}: {}", path.display(), listed.join("; ")))
     };
     let config = match &args.kubelet_config {
-        Some(path) => {
-            let config = KubeletConfig::decode(&read(path)?).map_err(|problems| decode_failed(path, problems))?;
-            Some(config)
-        }
-        None => None,
+        Some(path) => KubeletConfig::decode(&read(path)?).map_err(|problems| unusable(path, problems))?,
+        None => KubeletConfig::default(),
     };
     let node = match &args.node {
-        Some(path) => Node::decode(&read(path)?).map_err(|problems| decode_failed(path, problems))?,
+        Some(path) => Node::decode(&read(path)?).map_err(|problems| unusable(path, problems))?,
         None => machine::node()?,
     };
-    let configured = config.as_ref().and_then(|config| config.driver);
     let driver = match args.cgroup_driver {
         Some(DriverName::Cgroupfs) => Driver::Cgroupfs,
         Some(DriverName::Systemd) => Driver::Systemd,
-        None => configured.unwrap_or(Driver::Cgroupfs),
+        None => config.driver.unwrap_or(Driver::Cgroupfs),
     };
     let cri = match args.cri {
         CriName::Containerd => Cri::Containerd,
         CriName::Crio => Cri::Crio,
     };
-    Ok(Setting { node, config, driver, cri, formula: Formula::New })
+    let formula = match args.runtime_formula {
+        FormulaName::Old => Formula::Old,
+        FormulaName::New => Formula::New,
+    };
+    Ok(Setting { node, config, driver, cri, formula })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

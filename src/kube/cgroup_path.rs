@@ -41,9 +41,10 @@ impl Cri {
     }
 }
 
-/// The path of `kubepods`, of its QoS directory, or of a pod in it, from the cgroup root; starts with `/`.
-pub fn of_pod_levels(driver: Driver, class: Option<Class>, uid: Option<&str>) -> String {
-    let mut parts = vec!["kubepods".to_string()];
+/// The path of `kubepods`, of its QoS directory, or of a pod in it; starts with `/`. `root` is kubelet's `cgroupRoot`.
+pub fn of_pod_levels(driver: Driver, root: &[String], class: Option<Class>, uid: Option<&str>) -> String {
+    let mut parts = root.to_vec();
+    parts.push("kubepods".to_string());
     match class {
         Some(Class::Burstable) => parts.push("burstable".into()),
         Some(Class::BestEffort) => parts.push("besteffort".into()),
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn cgroupfs_names_are_the_words_themselves() {
-        let path = |class, uid| of_pod_levels(Driver::Cgroupfs, class, uid);
+        let path = |class, uid| of_pod_levels(Driver::Cgroupfs, &[], class, uid);
         assert_eq!(path(None, None), "/kubepods");
         assert_eq!(path(Some(Class::Burstable), None), "/kubepods/burstable");
         assert_eq!(path(Some(Class::BestEffort), Some(UID)), "/kubepods/besteffort/pod1a2b-3c");
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn systemd_names_repeat_what_stands_above_and_escape_the_dash() {
-        let path = |class, uid| of_pod_levels(Driver::Systemd, class, uid);
+        let path = |class, uid| of_pod_levels(Driver::Systemd, &[], class, uid);
         assert_eq!(path(None, None), "/kubepods.slice");
         assert_eq!(path(Some(Class::Burstable), None), "/kubepods.slice/kubepods-burstable.slice");
         assert_eq!(
@@ -96,6 +97,13 @@ mod tests {
             "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1a2b_3c.slice"
         );
         assert_eq!(path(Some(Class::Guaranteed), Some(UID)), "/kubepods.slice/kubepods-pod1a2b_3c.slice");
+    }
+
+    #[test]
+    fn a_cgroup_root_stands_above_all() {
+        let root = ["lab-1".to_string()];
+        assert_eq!(of_pod_levels(Driver::Cgroupfs, &root, None, None), "/lab-1/kubepods");
+        assert_eq!(of_pod_levels(Driver::Systemd, &root, None, None), "/lab_1.slice/lab_1-kubepods.slice");
     }
 
     #[test]

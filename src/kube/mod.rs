@@ -2,7 +2,8 @@
 //!
 //! Read them in this order: [`manifest`] and [`decode`] turn text into a typed Pod, [`pod`] keeps what matters here,
 //! [`defaults`], [`validate`] and [`overflow`] do what the API server would, [`qos`] and [`effective`] decide class and totals, [`cpu`],
-//! [`memory`] and [`oom`] hold the formulas, [`cgroup_path`] the names, and [`levels`] puts it all together.
+//! [`cpu_manager`], [`memory`], [`hugetlb`] and [`oom`] hold the formulas, [`cgroup_path`] the names, and [`levels`] puts it
+//! all together; [`v1`] has cgroup v1's spellings.
 //! Everything follows Kubernetes 1.36; nothing here reads the machine.
 
 pub mod quantity;
@@ -25,7 +26,13 @@ pub mod effective;
 
 pub mod cpu;
 
+pub mod cpuset;
+
+pub mod cpu_manager;
+
 pub mod memory;
+
+pub mod hugetlb;
 
 pub mod oom;
 
@@ -36,6 +43,45 @@ pub mod node;
 pub mod kubelet_config;
 
 pub mod levels;
+
+pub mod v1;
+
+use levels::{Ids, Level, Setting};
+use pod::Pod;
+use qos::Verdict;
+
+/// A valid pod's place on a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// The pod, defaults filled in.
+    pub pod: Pod,
+    /// Its QoS class and why.
+    pub verdict: Verdict,
+    /// Its cgroups, outermost first.
+    pub levels: Vec<Level>,
+    /// What a reader must know besides: stand-ins, and fields that are not looked at.
+    pub warnings: Vec<String>,
+}
+
+/// What a kubelet and a runtime make of the pod in a manifest. To understand how a pod becomes cgroups, read this function.
+///
+/// `name` chooses among several pods. The errors are those of the API server, with its field paths.
+pub fn place(manifest: &str, name: Option<&str>, setting: &Setting, ids: Ids) -> Result<Placed, Vec<Problem>> {
+    let found = manifest::find_pod(manifest, name).map_err(|problem| vec![problem])?;
+    let mut pod = Pod::decode(&found)?;
+    if !setting.config.gates.pod_level_resources {
+        pod.drop_pod_level();
+    }
+    defaults::apply(&mut pod);
+    let problems = validate::problems(&pod);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let verdict = qos::class_of(&pod);
+    let (levels, notes) = levels::of(&pod, verdict.class, setting, ids);
+    let warnings = pod.warnings.iter().cloned().chain(notes).collect();
+    Ok(Placed { pod, verdict, levels, warnings })
+}
 
 /// Something wrong with one field, in the words and with the field path that Kubernetes uses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as api;
 
 use super::Problem;
+use super::cpuset::CpuSet;
 use super::decode;
 use super::effective::Total;
-use super::kubelet_config::KubeletConfig;
+use super::kubelet_config::{KubeletConfig, Threshold};
 use super::manifest;
 use super::quantity::Quantity;
-
-/// kubelet's default hard eviction threshold for `memory.available`, in bytes.
-const HARD_EVICTION: i64 = 100 << 20;
 
 /// Facts about a node: of the machine itself, or from a `v1` Node.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +23,8 @@ pub struct Node {
     pub allocatable: Option<BTreeMap<String, Quantity>>,
     /// Swap in bytes (`status.nodeInfo.swap.capacity`).
     pub swap: i64,
+    /// The CPUs by number; of a Node, 0 and up.
+    pub cpus: CpuSet,
 }
 
 impl Node {
@@ -36,6 +36,7 @@ impl Node {
             capacity: capacity.into_iter().map(|(name, quantity)| (name.to_string(), quantity)).collect(),
             allocatable: None,
             swap: 0,
+            cpus: CpuSet::first(u32::try_from(cpus).unwrap_or(u32::MAX)),
         }
     }
 
@@ -75,7 +76,9 @@ impl Node {
         }
         let swap = status.node_info.and_then(|info| info.swap).and_then(|swap| swap.capacity).unwrap_or(0);
         let name = node.metadata.name.unwrap_or_default();
-        Ok(Node { source: format!("Node {name}").trim_end().to_string(), capacity, allocatable, swap })
+        let cpus = capacity.get("cpu").map_or(0, |quantity| u32::try_from(quantity.value()).unwrap_or(u32::MAX));
+        let source = format!("Node {name}").trim_end().to_string();
+        Ok(Node { source, capacity, allocatable, swap, cpus: CpuSet::first(cpus) })
     }
 
     /// The node's memory in bytes (MemTotal), at least 1.
@@ -86,10 +89,10 @@ impl Node {
     /// What all pods together may use of `resource`: the limit of `kubepods` (`getNodeAllocatableAbsolute`).
     ///
     /// Unlike `status.allocatable` it still holds the hard eviction threshold.
-    pub fn for_pods(&self, resource: &str, config: Option<&KubeletConfig>) -> Option<Total> {
+    pub fn for_pods(&self, resource: &str, config: &KubeletConfig) -> Option<Total> {
         let capacity = *self.capacity.get(resource)?;
         let field = format!("{}, capacity.{resource} = {capacity}", self.source);
-        if let Some(config) = config {
+        if config.given {
             return Some(self.less_reserved(resource, capacity, field, config));
         }
         let Some(allocatable) = self.allocatable.as_ref().and_then(|list| list.get(resource)).copied() else {
@@ -99,11 +102,27 @@ impl Node {
         if resource != "memory" {
             return Some(Total { quantity: allocatable, how });
         }
-        let whole = allocatable.plus(Quantity::bytes(HARD_EVICTION));
+        let kept = kept_for_eviction(config, capacity);
+        let whole = allocatable.plus(kept);
         if whole > capacity {
             return Some(Total { quantity: capacity, how: field });
         }
-        Some(Total { quantity: whole, how: format!("{how} + 100Mi that are kept for hard eviction only => {whole}") })
+        Some(Total { quantity: whole, how: format!("{how} + {kept} that hard eviction keeps => {whole}") })
+    }
+
+    /// Whether the Node's allocatable memory is what the configuration would make it.
+    pub fn disagreement(&self, config: &KubeletConfig) -> Option<String> {
+        let said = *self.allocatable.as_ref()?.get("memory")?;
+        let capacity = *self.capacity.get("memory")?;
+        let kept = config.reserved("memory").plus(kept_for_eviction(config, capacity));
+        let expected = capacity.minus(kept);
+        (config.given && said != expected).then(|| {
+            format!(
+                "{} says allocatable.memory = {said}, but capacity {capacity} less the KubeletConfiguration's reservations \
+                 and evictionHard is {expected}: the two are not of one node, or not of one time",
+                self.source
+            )
+        })
     }
 
     fn less_reserved(&self, resource: &str, capacity: Quantity, field: String, config: &KubeletConfig) -> Total {
@@ -124,5 +143,15 @@ impl Node {
             total.how.push_str(&format!(" => {}", total.quantity));
         }
         total
+    }
+}
+
+/// What `evictionHard` keeps of `capacity` bytes of memory.
+fn kept_for_eviction(config: &KubeletConfig, capacity: Quantity) -> Quantity {
+    match config.eviction_memory {
+        Threshold::Amount(amount) => amount,
+        // kubelet computes shares of the capacity in floating point as well (ParseThresholdConfig).
+        Threshold::Percent(percent) => Quantity::bytes((capacity.value() as f64 * percent / 100.0) as i64),
+        Threshold::None => Quantity::default(),
     }
 }

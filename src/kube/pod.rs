@@ -138,6 +138,14 @@ impl Pod {
         Ok(pod)
     }
 
+    /// Forgets `spec.resources`, as a cluster without the feature gate PodLevelResources does.
+    pub fn drop_pod_level(&mut self) {
+        if self.resources.take().is_some() {
+            let field = self.spec_field("resources");
+            self.warnings.push(format!("{field} is dropped: the feature gate PodLevelResources is off"));
+        }
+    }
+
     /// The path of a field below `spec`.
     pub fn spec_field(&self, rest: &str) -> String {
         format!("{}spec.{rest}", self.prefix)

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::support::{Output, Run, glassbox};
 
-const NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {capacity: {cpu: 4, memory: 8Gi}}}";
+const NODE: &str =
+    "{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {capacity: {cpu: 4, memory: 8Gi, hugepages-2Mi: 0}}}";
 
 const GUARANTEED: &str = "\
 apiVersion: v1
@@ -99,11 +100,15 @@ fn a_guaranteed_pod_in_words() {
         4000m * 1024 / 1000 = 4096 shares
         kubelet and old runtimes: 1 + (4096 - 2) * 9999 / 262142 = 157
     memory.max = 8589934592
-        Node n1, capacity.memory = 8Gi, nothing reserved
-        8589934592 bytes
+        Node n1, capacity.memory = 8Gi, nothing reserved: 8589934592 bytes
+    cpuset.cpus = 0-3
+        Node n1: all CPUs; the CPU manager's policy is none, the default
+    hugetlb.*.max = 4611686018427387904
+        kubelet leaves huge pages unlimited at node and QoS level: 2^62
+        for pages of 2MB, .max and .rsvd.max
     pids.max stays ?
-        the least of the node's kernel.pid_max and threads-max, which a Node does
-        not tell
+        kubelet writes the lesser of kernel.pid_max and threads-max, which a Node
+        does not tell
 
     └─ pod steady
        /kubepods/pod0f1e-2d
@@ -119,15 +124,17 @@ fn a_guaranteed_pod_in_words() {
            spec.containers[0].resources.limits.memory = 129000000
            129000000 bytes
            the kernel counts pages of 4096 and keeps 128999424
+       hugetlb.*.max = 0
+           the pod requests no huge pages of this size
+           for pages of 2MB, .max and .rsvd.max
        pids.max stays max
-           KubeletConfiguration podPidsLimit is not above 0
+           podPidsLimit of the KubeletConfiguration is not above 0
 
        ├─ sandbox, the pause process that holds the pod's namespaces
        │  /kubepods/pod0f1e-2d/<cid>
        │  cpu.weight = 1
        │      containerd gives every sandbox 2 shares
-       │      runc 1.3.2, crun 1.23 and later
-       │      2 shares are weight 1
+       │      runc 1.3.2, crun 1.23 and later: 2 shares are weight 1
        │  oom_score_adj = -998
        │      fixed by containerd for the pause process
 
@@ -147,14 +154,17 @@ fn a_guaranteed_pod_in_words() {
               129000000 bytes
               the kernel counts pages of 4096 and keeps 128999424
           memory.swap.max = 0
-              swapBehavior is NoSwap, the default
-              none, even if the node has swap
+              swapBehavior is NoSwap, the default: none, even if the node has swap
           memory.oom.group = 1
               singleProcessOOMKill is false, the default
               out of memory kills all of the container
+          hugetlb.*.max = 0
+              no limit for huge pages of this size: none at all
+              for pages of 2MB, .max and .rsvd.max
+          cpuset.cpus stays empty
+              the CPU manager's policy is none, the default: any CPU
           oom_score_adj = -997
-              Guaranteed
-              last to be killed
+              Guaranteed: last to be killed
     ");
 }
 
@@ -180,11 +190,15 @@ fn a_burstable_pod_with_a_sidecar_in_words() {
         4000m * 1024 / 1000 = 4096 shares
         kubelet and old runtimes: 1 + (4096 - 2) * 9999 / 262142 = 157
     memory.max = 8589934592
-        Node n1, capacity.memory = 8Gi, nothing reserved
-        8589934592 bytes
+        Node n1, capacity.memory = 8Gi, nothing reserved: 8589934592 bytes
+    cpuset.cpus = 0-3
+        Node n1: all CPUs; the CPU manager's policy is none, the default
+    hugetlb.*.max = 4611686018427387904
+        kubelet leaves huge pages unlimited at node and QoS level: 2^62
+        for pages of 2MB, .max and .rsvd.max
     pids.max stays ?
-        the least of the node's kernel.pid_max and threads-max, which a Node does
-        not tell
+        kubelet writes the lesser of kernel.pid_max and threads-max, which a Node
+        does not tell
 
     └─ QoS class burstable
        /kubepods.slice/kubepods-burstable.slice
@@ -193,10 +207,13 @@ fn a_burstable_pod_with_a_sidecar_in_words() {
            Burstable ones
            350m * 1024 / 1000 = 358 shares
            kubelet and old runtimes: 1 + (358 - 2) * 9999 / 262142 = 14
+       hugetlb.*.max = 4611686018427387904
+           kubelet leaves huge pages unlimited at node and QoS level: 2^62
+           for pages of 2MB, .max and .rsvd.max
        cpu.max stays max 100000
-           kubelet sets no limit at this level
+           kubelet sets no cpu limit at this level
        memory.max stays max
-           kubelet sets no limit at this level
+           kubelet sets no memory limit at this level
 
        └─ pod bursty
           /kubepods.slice/kubepods-burstable.slice/
@@ -208,18 +225,20 @@ fn a_burstable_pod_with_a_sidecar_in_words() {
           cpu.max = 70000 100000
               limits.cpu of web 500m + proxy 200m => 700m
               700m * 100000 / 1000 = 70000 us per 100000 us
+          hugetlb.*.max = 0
+              the pod requests no huge pages of this size
+              for pages of 2MB, .max and .rsvd.max
           memory.max stays max
               container web has no memory limit, so the pod gets none
           pids.max stays max
-              KubeletConfiguration podPidsLimit is not above 0
+              podPidsLimit of the KubeletConfiguration is not above 0
 
           ├─ sandbox, the pause process that holds the pod's namespaces
           │  /kubepods.slice/kubepods-burstable.slice/
           │  kubepods-burstable-podbursty.slice/crio-<cid>.scope
           │  cpu.weight = 1
           │      CRI-O gives every sandbox 2 shares
-          │      runc 1.3.2, crun 1.23 and later
-          │      2 shares are weight 1
+          │      runc 1.3.2, crun 1.23 and later: 2 shares are weight 1
           │  oom_score_adj = -998
           │      fixed by CRI-O for the pause process
 
@@ -243,6 +262,11 @@ fn a_burstable_pod_with_a_sidecar_in_words() {
           │  memory.oom.group = 1
           │      singleProcessOOMKill is false, the default
           │      out of memory kills all of the container
+          │  hugetlb.*.max = 0
+          │      no limit for huge pages of this size: none at all
+          │      for pages of 2MB, .max and .rsvd.max
+          │  cpuset.cpus stays empty
+          │      the CPU manager's policy is none, the default: any CPU
           │  oom_score_adj = 875
           │      1000 - 1000 * 33554432 / 8589934592 (memory request / node memory)
           │      = 997
@@ -266,8 +290,13 @@ fn a_burstable_pod_with_a_sidecar_in_words() {
              memory.oom.group = 1
                  singleProcessOOMKill is false, the default
                  out of memory kills all of the container
+             hugetlb.*.max = 0
+                 no limit for huge pages of this size: none at all
+                 for pages of 2MB, .max and .rsvd.max
              memory.max stays max
                  spec.containers[0].resources.limits.memory is not set
+             cpuset.cpus stays empty
+                 the CPU manager's policy is none, the default: any CPU
              oom_score_adj = 875
                  1000 - 1000 * 1073741824 / 8589934592 (memory request / node
                  memory) = 875
@@ -303,6 +332,18 @@ fn a_best_effort_pod_in_json() {
             "memory.max": {
               "value": "8589934592",
               "because": "Node n1, capacity.memory = 8Gi, nothing reserved: 8589934592 bytes"
+            },
+            "cpuset.cpus": {
+              "value": "0-3",
+              "because": "Node n1: all CPUs; the CPU manager's policy is none, the default"
+            },
+            "hugetlb.2MB.max": {
+              "value": "4611686018427387904",
+              "because": "kubelet leaves huge pages unlimited at node and QoS level: 2^62"
+            },
+            "hugetlb.2MB.rsvd.max": {
+              "value": "4611686018427387904",
+              "because": "kubelet leaves huge pages unlimited at node and QoS level: 2^62"
             }
           },
           "oomScoreAdj": null
@@ -316,6 +357,14 @@ fn a_best_effort_pod_in_json() {
             "cpu.weight": {
               "value": "1",
               "because": "fixed for BestEffort: no cpu request gives 2 shares, the minimum; kubelet and old runtimes: 1 + (2 - 2) * 9999 / 262142 = 1"
+            },
+            "hugetlb.2MB.max": {
+              "value": "4611686018427387904",
+              "because": "kubelet leaves huge pages unlimited at node and QoS level: 2^62"
+            },
+            "hugetlb.2MB.rsvd.max": {
+              "value": "4611686018427387904",
+              "because": "kubelet leaves huge pages unlimited at node and QoS level: 2^62"
             }
           },
           "oomScoreAdj": null
@@ -328,7 +377,15 @@ fn a_best_effort_pod_in_json() {
           "files": {
             "cpu.weight": {
               "value": "1",
-              "because": "BestEffort, whatever its overhead: no cpu request gives 2 shares, the minimum; kubelet and old runtimes: 1 + (2 - 2) * 9999 / 262142 = 1"
+              "because": "fixed for BestEffort, whatever its overhead: no cpu request gives 2 shares, the minimum; kubelet and old runtimes: 1 + (2 - 2) * 9999 / 262142 = 1"
+            },
+            "hugetlb.2MB.max": {
+              "value": "0",
+              "because": "the pod requests no huge pages of this size"
+            },
+            "hugetlb.2MB.rsvd.max": {
+              "value": "0",
+              "because": "the pod requests no huge pages of this size"
             }
           },
           "oomScoreAdj": null
@@ -341,7 +398,7 @@ fn a_best_effort_pod_in_json() {
           "files": {
             "cpu.weight": {
               "value": "1",
-              "because": "containerd gives every sandbox 2 shares; runc 1.3.2, crun 1.23 and later: 2 shares are weight 1"
+              "because": "containerd gives every sandbox 2 shares: runc 1.3.2, crun 1.23 and later: 2 shares are weight 1"
             }
           },
           "oomScoreAdj": -998
@@ -367,6 +424,14 @@ fn a_best_effort_pod_in_json() {
             "memory.oom.group": {
               "value": "1",
               "because": "singleProcessOOMKill is false, the default: out of memory kills all of the container"
+            },
+            "hugetlb.2MB.max": {
+              "value": "0",
+              "because": "no limit for huge pages of this size: none at all"
+            },
+            "hugetlb.2MB.rsvd.max": {
+              "value": "0",
+              "because": "no limit for huge pages of this size: none at all"
             }
           },
           "oomScoreAdj": 1000
@@ -385,10 +450,15 @@ fn the_values_of_a_guaranteed_pod_under_systemd() {
     kubepods kubepods /kubepods.slice
       cpu.weight = 157
       memory.max = 8589934592
+      cpuset.cpus = 0-3
+      hugetlb.2MB.max = 4611686018427387904
+      hugetlb.2MB.rsvd.max = 4611686018427387904
     pod steady /kubepods.slice/kubepods-pod0f1e_2d.slice
       cpu.weight = 13
       cpu.max = 34000 100000
       memory.max = 129000000
+      hugetlb.2MB.max = 0
+      hugetlb.2MB.rsvd.max = 0
     sandbox sandbox /kubepods.slice/kubepods-pod0f1e_2d.slice/cri-containerd-<cid>.scope
       cpu.weight = 1
       oom_score_adj = -998
@@ -398,6 +468,8 @@ fn the_values_of_a_guaranteed_pod_under_systemd() {
       memory.max = 129000000
       memory.swap.max = 0
       memory.oom.group = 1
+      hugetlb.2MB.max = 0
+      hugetlb.2MB.rsvd.max = 0
       oom_score_adj = -997
     ");
 }
@@ -423,11 +495,16 @@ maxPods: 20
     kubepods kubepods /kubepods.slice
       cpu.weight = 118
       memory.max = 7516192768
+      cpuset.cpus = 0-3
+      hugetlb.2MB.max = 4611686018427387904
+      hugetlb.2MB.rsvd.max = 4611686018427387904
     pod steady /kubepods.slice/kubepods-pod0f1e_2d.slice
       cpu.weight = 13
       cpu.max = 3400 10000
       memory.max = 129000000
       pids.max = 100
+      hugetlb.2MB.max = 0
+      hugetlb.2MB.rsvd.max = 0
     sandbox sandbox /kubepods.slice/kubepods-pod0f1e_2d.slice/cri-containerd-<cid>.scope
       cpu.weight = 1
       oom_score_adj = -998
@@ -436,9 +513,177 @@ maxPods: 20
       cpu.max = 3400 10000
       memory.max = 129000000
       memory.swap.max = 0
+      hugetlb.2MB.max = 0
+      hugetlb.2MB.rsvd.max = 0
       oom_score_adj = -997
     ");
-    assert_eq!(answer["warnings"], json!(["fields of the KubeletConfiguration that are not looked at: maxPods"]));
+    assert_eq!(answer["warnings"], json!(["fields of the KubeletConfiguration that decide nothing here: maxPods"]));
+}
+
+#[test]
+fn memory_qos_limited_swap_static_cpus_and_huge_pages_reach_every_level() {
+    let directory = scene(
+        "\
+apiVersion: v1
+kind: Pod
+metadata: {name: pinned, uid: u}
+spec:
+  containers:
+  - {name: db, image: i, resources: {limits: {cpu: 2, memory: 1Gi, hugepages-2Mi: 64Mi}}}
+  - {name: log, image: i, resources: {limits: {cpu: 100m, memory: 64Mi}}}
+",
+    );
+    let config = "\
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupRoot: /node
+cpuManagerPolicy: static
+reservedSystemCPUs: 0,3
+memoryReservationPolicy: TieredReservation
+memorySwap: {swapBehavior: LimitedSwap}
+featureGates: {MemoryQoS: true, SomethingElse: true}
+evictionHard: {memory.available: 5%}
+";
+    fs::write(directory.path().join("kubelet.yaml"), config).unwrap();
+    let output = qos(&directory, &["--format", "json", "--kubelet-config", "kubelet.yaml"]).output();
+    assert_eq!(output.stderr, "");
+    let answer: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_snapshot!(values(&answer), @r"
+    kubepods kubepods /node/kubepods
+      cpu.weight = 79
+      memory.max = 8589934592
+      memory.min = 1140850688
+      hugetlb.2MB.max = 4611686018427387904
+      hugetlb.2MB.rsvd.max = 4611686018427387904
+    pod pinned /node/kubepods/podu
+      cpu.weight = 82
+      cpu.max = max 100000
+      memory.max = 1140850688
+      memory.min = 1140850688
+      hugetlb.2MB.max = 67108864
+      hugetlb.2MB.rsvd.max = 67108864
+    sandbox sandbox /node/kubepods/podu/<cid>
+      cpu.weight = 1
+      oom_score_adj = -998
+    container db /node/kubepods/podu/<cid>
+      cpu.weight = 174
+      cpu.max = max 100000
+      memory.max = 1073741824
+      memory.swap.max = 0
+      memory.min = 1073741824
+      memory.oom.group = 1
+      cpuset.cpus = 1-2
+      hugetlb.2MB.max = 67108864
+      hugetlb.2MB.rsvd.max = 67108864
+      oom_score_adj = -997
+    container log /node/kubepods/podu/<cid>
+      cpu.weight = 17
+      cpu.max = 10000 100000
+      memory.max = 67108864
+      memory.swap.max = 0
+      memory.min = 67108864
+      memory.oom.group = 1
+      cpuset.cpus = 0,3
+      hugetlb.2MB.max = 0
+      hugetlb.2MB.rsvd.max = 0
+      oom_score_adj = -997
+    ");
+    assert_snapshot!(serde_json::to_string_pretty(&answer["warnings"]).unwrap(), @r#"
+    [
+      "feature gates that are not looked at: SomethingElse",
+      "cpuset.cpus supposes an empty node whose CPUs are cores of their own: a kubelet knows its topology and takes whole cores first"
+    ]
+    "#);
+}
+
+#[test]
+fn the_old_runtime_formula_and_cgroup_v1_are_there_by_name() {
+    let directory = scene(GUARANTEED);
+    let answer = |args: &[&str]| -> Value {
+        serde_json::from_str(&qos(&directory, &[&["--format", "json"], args].concat()).output().stdout).unwrap()
+    };
+    let weight = |answer: &Value| answer["cgroups"][3]["files"]["cpu.weight"]["value"].as_str().unwrap().to_string();
+    assert_eq!(weight(&answer(&["--runtime-formula", "old"])), "13");
+    assert_eq!(weight(&answer(&["--runtime-formula", "new"])), "43");
+    let old: Vec<String> = answer(&["--v1"])["cgroups"][3]["files"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(file, write)| format!("{file}: {}", write["v1"]))
+        .collect();
+    assert_snapshot!(old.join("\n"), @r#"
+    cpu.weight: {"cpu.shares":"340"}
+    cpu.max: {"cpu.cfs_quota_us":"33300","cpu.cfs_period_us":"100000"}
+    memory.max: {"memory.limit_in_bytes":"129000000"}
+    memory.swap.max: {"memory.memsw.limit_in_bytes":"129000000"}
+    memory.oom.group: {}
+    hugetlb.2MB.max: {"hugetlb.2MB.limit_in_bytes":"0"}
+    hugetlb.2MB.rsvd.max: {"hugetlb.2MB.rsvd.limit_in_bytes":"0"}
+    "#);
+}
+
+#[test]
+fn three_pods_stand_side_by_side() {
+    let directory = scene(GUARANTEED);
+    fs::write(directory.path().join("burstable.yaml"), BURSTABLE).unwrap();
+    fs::write(directory.path().join("besteffort.yaml"), BEST_EFFORT).unwrap();
+    let run = |args: &[&str]| glassbox(["qos", "--node", "node.yaml"].iter().chain(args)).in_dir(&directory);
+    assert_snapshot!(run(&["pod.yaml", "burstable.yaml", "besteffort.yaml"]).snapshot(), @r"
+    status 0
+    stdout:
+                         pod.yaml           burstable.yaml     besteffort.yaml
+    * QoS class          Guaranteed         Burstable          BestEffort
+
+      kubepods           node kubepods      node kubepods      node kubepods
+      cpu.weight         157                157                157
+      memory.max         8589934592         8589934592         8589934592
+      cpuset.cpus        0-3                0-3                0-3
+
+      qos                -                  class burstable    class besteffort
+    * cpu.weight         -                  14                 1
+
+      pod                pod steady         pod bursty         pod loose
+    * cpu.weight         13                 14                 1
+    * cpu.max            33300 100000       70000 100000       -
+    * memory.max         129000000          -                  -
+
+      sandbox            pause sandbox      pause sandbox      pause sandbox
+      cpu.weight         1                  1                  1
+      oom_score_adj      -998               -998               -998
+
+      container          app web            sidecar proxy      app web
+    * cpu.weight         43                 17                 1
+    * cpu.max            33300 100000       20000 100000       max 100000
+    * memory.max         129000000          67108864           -
+      memory.swap.max    0                  0                  0
+      memory.oom.group   1                  1                  1
+    * oom_score_adj      -997               875                1000
+
+      container          -                  app web            -
+    * cpu.weight         -                  35                 -
+    * cpu.max            -                  50000 100000       -
+    * memory.swap.max    -                  0                  -
+    * memory.oom.group   -                  1                  -
+    * oom_score_adj      -                  875                -
+
+    * the pods differ;  - the file keeps the kernel's own value, or the level is not there
+    ");
+    let both: Value =
+        serde_json::from_str(&run(&["--format", "json", "pod.yaml", "besteffort.yaml"]).output().stdout).unwrap();
+    assert_eq!(both["pods"][0]["qosClass"], "Guaranteed");
+    assert_eq!(both["pods"][1]["file"], "besteffort.yaml");
+    assert_snapshot!(run(&["pod.yaml", "node.yaml"]).snapshot(), @r"
+    status 1
+    stderr:
+    error: invalid pod node.yaml
+      kind: no Pod here, but Node: give a Pod, or a Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob, whose pod template is read
+    ");
+    assert_snapshot!(run(&["--apply", "/sys/fs/cgroup", "pod.yaml", "burstable.yaml"]).snapshot(), @r"
+    status 1
+    stderr:
+    error: --apply takes one pod, and several are given
+      hint: Apply them one after the other, into the same cgroup.
+    ");
 }
 
 #[test]
@@ -618,6 +863,15 @@ fn files_that_cannot_be_used_are_named() {
     stderr:
     error: cannot use bad.yaml: status.capacity[cpu]: Invalid value: "4x" is not a quantity: use digits and one of n u m k M G T P E Ki Mi Gi Ti Pi Ei, or an exponent such as e3; status.capacity[memory]: Required value: say how much memory the node has
     "#);
+    let config = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n\
+        cgroupDriver: cgroupv2\ncpuCFSQuotaPeriod: 2s\ncpuManagerPolicy: static\nmemoryReservationPolicy: TieredReservation\n\
+        systemReserved: {memory: \"-1\"}\nevictionHard: {memory.free: 1Gi}\n";
+    fs::write(directory.path().join("config.yaml"), config).unwrap();
+    assert_snapshot!(said(&["--kubelet-config", "config.yaml", "pod.yaml"]), @r#"
+    status 1
+    stderr:
+    error: cannot use config.yaml: cgroupDriver: Invalid value: "cgroupv2": write cgroupfs or systemd; cpuCFSQuotaPeriod: Invalid value: "2s": write a duration between 1ms and 1s, such as 100ms; systemReserved[memory]: Invalid value: "-1": must not be negative; evictionHard[memory.free]: is no eviction signal; memory.available is one; cpuManagerPolicy: "static" needs systemReserved.cpu, kubeReserved.cpu or reservedSystemCPUs above zero; memoryReservationPolicy: "TieredReservation" requires the feature gate MemoryQoS
+    "#);
     assert_snapshot!(said(&["--kubelet-config", "node.yaml", "pod.yaml"]), @r"
     status 1
     stderr:
@@ -649,13 +903,13 @@ fn help_has_an_example_and_the_exit_codes() {
     stdout:
     Show which cgroup files a pod's requests and limits become, and why
 
-    Usage: glassbox qos [OPTIONS] <POD.yaml>
+    Usage: glassbox qos [OPTIONS] <POD.yaml>...
 
     Arguments:
-      <POD.yaml>
+      <POD.yaml>...
               Pod manifest, YAML or JSON; `-` reads standard input. A Deployment,
               StatefulSet, DaemonSet, ReplicaSet, Job or CronJob is read for its pod
-              template
+              template. Two or three manifests are compared side by side
 
     Options:
           --pod <NAME>
@@ -685,6 +939,19 @@ fn help_has_an_example_and_the_exit_codes() {
               
               [default: containerd]
 
+          --runtime-formula <FORMULA>
+              The runtime's way from cpu shares to cpu.weight: new is runc 1.3.2,
+              crun 1.23 and later
+
+              Possible values:
+              - old: Linear
+              - new: 1024 shares are weight 100
+              
+              [default: new]
+
+          --v1
+              Show cgroup v1's files and values beside
+
           --format <FORMAT>
               How to print
 
@@ -705,6 +972,7 @@ fn help_has_an_example_and_the_exit_codes() {
       glassbox qos pod.yaml
       kubectl get pod web -o yaml | glassbox qos --node node.yaml --cgroup-driver
       systemd -
+      glassbox qos guaranteed.yaml burstable.yaml besteffort.yaml
       sudo glassbox qos --apply /sys/fs/cgroup/lab pod.yaml
 
     Exit codes: 0 for a valid pod, 1 for an invalid one (--format json lists what is

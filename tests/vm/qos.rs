@@ -83,7 +83,9 @@ fn assert_the_kernel_agrees(answer: &Value) {
             let value = write["value"].as_str().unwrap();
             // The kernel counts memory in pages.
             let expected = match value.parse::<u64>() {
-                Ok(bytes) if name == "memory.max" => (bytes / 4096 * 4096).to_string(),
+                Ok(bytes) if name.starts_with("memory.") && name != "memory.oom.group" => {
+                    (bytes / 4096 * 4096).to_string()
+                }
                 _ => value.to_string(),
             };
             assert_eq!(fs::read_to_string(&path).unwrap().trim_end(), expected, "{}", path.display());
@@ -133,6 +135,36 @@ fn systemd_names_and_rounding_reach_the_kernel_too() {
     assert_the_kernel_agrees(&answer);
     let max = lab.0.join("kubepods.slice/kubepods-podguaranteed.slice/crio-web.scope/cpu.max");
     assert_eq!(fs::read_to_string(max).unwrap(), "34000 100000\n");
+}
+
+#[test]
+fn memory_qos_swap_pinned_cpus_and_pids_reach_the_kernel_too() {
+    let machine = machine();
+    let lab = Lab::new("gb-qos-config");
+    let config = machine.directory().join("kubelet.yaml");
+    let written = "\
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cpuManagerPolicy: static
+reservedSystemCPUs: \"0\"
+podPidsLimit: 50
+memoryReservationPolicy: TieredReservation
+memorySwap: {swapBehavior: LimitedSwap}
+featureGates: {MemoryQoS: true}
+";
+    fs::write(&config, written).unwrap();
+    let more = ["--kubelet-config", config.to_str().unwrap()];
+    let pinned = GUARANTEED.replace("cpu: 333m", "cpu: 1");
+    for pod in [BURSTABLE, &pinned, BEST_EFFORT] {
+        assert_the_kernel_agrees(&applied(&machine, &lab, pod, &more));
+    }
+    let read = |file: &str| fs::read_to_string(lab.0.join("kubepods").join(file)).unwrap();
+    assert_eq!(read("podguaranteed/web/cpuset.cpus"), "1\n");
+    assert_eq!(read("podguaranteed/web/cpuset.cpus.effective"), "1\n");
+    assert_eq!(read("podguaranteed/cpu.max"), "max 100000\n");
+    assert_eq!(read("burstable/podburstable/pids.max"), "50\n");
+    assert_eq!(read("burstable/podburstable/web/memory.low"), "67108864\n");
+    assert_ne!(read("burstable/podburstable/web/memory.high"), "max\n");
 }
 
 #[test]

@@ -4,19 +4,23 @@ use std::path::{Path, PathBuf};
 
 use crate::cgroup::tree::{self, Group, Made, TreeError};
 use crate::error::Failure;
+use crate::kube::kubelet_config::KubeletConfig;
 use crate::kube::levels::{Level, Rank};
 
 /// Makes one directory a level below `parent` and writes the files.
 ///
 /// A pod whose cgroup exists is written again, unless processes live in it.
-pub fn apply(parent: &Path, levels: &[Level]) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
+pub fn apply(parent: &Path, levels: &[Level], config: &KubeletConfig) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
     let groups: Vec<Group<'_>> = levels
         .iter()
         .map(|level| Group { path: &level.path, writes: &level.files, must_be_idle: level.rank == Rank::Pod })
         .collect();
-    let Made { directories, absent } = tree::make(parent, &groups).map_err(|error| explain(parent, error))?;
+    // kubelet does without hugetlb where the kernel has none (maybeSetHugetlb). Without the static CPU manager cpuset is
+    // all CPUs, which is what a cgroup without the controller has.
+    let optional: &[&str] = if config.static_cpus { &["hugetlb"] } else { &["hugetlb", "cpuset"] };
+    let Made { directories, absent } = tree::make(parent, &groups, optional).map_err(|error| explain(parent, error))?;
     let mut notes = vec!["container ids are made by a runtime: the containers' names stand in for them".to_string()];
-    notes.extend(absent.iter().map(|file| format!("{} is not there (no swap accounting): left out", file.display())));
+    notes.extend(absent.iter().map(|what| format!("left out: {what}")));
     Ok((directories, notes))
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::error::Failure;
+use crate::kube::cpuset::CpuSet;
 use crate::kube::node::Node;
 use crate::kube::quantity::Quantity;
 
@@ -12,11 +13,12 @@ pub fn node() -> anyhow::Result<Node> {
     let memory = kibibytes(&meminfo, "MemTotal:")
         .ok_or_else(|| Failure::new("/proc/meminfo has no MemTotal line").hint("Give a node with --node NODE.yaml."))?;
     let online = read("/sys/devices/system/cpu/online")?;
-    let cpus = count(online.trim()).ok_or_else(|| {
-        Failure::new(format!("/sys/devices/system/cpu/online holds no list of CPUs: {online:?}"))
-            .hint("Give a node with --node NODE.yaml.")
+    let cpus: CpuSet = online.parse().map_err(|error| {
+        Failure::new(format!("/sys/devices/system/cpu/online: {error}")).hint("Give a node with --node NODE.yaml.")
     })?;
-    let mut node = Node::new("this machine", cpus, memory);
+    let mut node = Node::new("this machine", i64::try_from(cpus.0.len()).unwrap_or(i64::MAX), memory);
+    node.cpus = cpus;
+    node.capacity.extend(huge_pages());
     node.swap = kibibytes(&meminfo, "SwapTotal:").unwrap_or(0);
     // kubelet takes the lesser of the two (stats/pidlimit); without /proc/sys there is no limit to show.
     let tasks = ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"];
@@ -40,27 +42,22 @@ fn kibibytes(meminfo: &str, key: &str) -> Option<i64> {
     number.checked_mul(1024)
 }
 
-/// How many CPUs a list such as `0-3,8` names.
-fn count(list: &str) -> Option<i64> {
-    let mut total: i64 = 0;
-    for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (i64, i64) = (first.parse().ok()?, last.parse().ok()?);
-        total += last - first + 1;
-    }
-    (total > 0).then_some(total)
+/// The page sizes of the machine with the bytes in pages of that size; kubelet reads the same directory.
+fn huge_pages() -> Vec<(String, Quantity)> {
+    let entries = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let kibibytes: i64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        let pages: i64 = fs::read_to_string(entry.path().join("nr_hugepages")).ok()?.trim().parse().ok()?;
+        let size = kibibytes.checked_mul(1024)?;
+        Some((format!("hugepages-{}", Quantity::bytes(size)), Quantity::bytes(size.checked_mul(pages)?)))
+    });
+    sizes.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cpus_are_counted_from_ranges() {
-        assert_eq!(count("0"), Some(1));
-        assert_eq!(count("0-3,8,10-11"), Some(7));
-        assert_eq!(count(""), None);
-    }
 
     #[test]
     fn meminfo_is_in_kibibytes() {

@@ -1,12 +1,15 @@
 //! The answer for people: the class and why, then the tree of cgroups, each file with its value, the field that it came
 //! from and the formula. Made to be read at 80 columns.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::cgroup::Write;
 use crate::commands::output;
-use crate::kube::levels::{Level, Rank};
+use crate::kube::levels::{Level, Rank, Setting};
+use crate::kube::v1;
 
 use super::Answer;
 
@@ -29,16 +32,16 @@ impl Screen {
     }
 }
 
-/// A valid pod.
-pub fn answer(answer: &Answer, screen: Screen) -> String {
-    let mut page = Page { text: String::new(), screen };
-    let pod = &answer.pod;
-    page.line("", &page.bold(&format!("{}/{} is {}.", pod.namespace, pod.name, answer.verdict.class.name())));
-    for reason in &answer.verdict.because {
+/// A valid pod; `with_v1` adds cgroup v1's spelling to each file.
+pub fn answer(answer: &Answer, setting: &Setting, with_v1: bool, screen: Screen) -> String {
+    let mut page = Page { text: String::new(), screen, with_v1 };
+    let placed = &answer.placed;
+    let pod = &placed.pod;
+    page.line("", &page.bold(&format!("{}/{} is {}.", pod.namespace, pod.name, placed.verdict.class.name())));
+    for reason in &placed.verdict.because {
         page.wrapped("- ", "  ", reason);
     }
     page.text.push('\n');
-    let setting = &answer.setting;
     let fact = |name: &str| setting.node.capacity.get(name).map(ToString::to_string).unwrap_or_default();
     let node = format!(
         "Node: {}, cpu {}, memory {}. Driver {}, runtime {}. Rules of Kubernetes 1.36.",
@@ -49,17 +52,17 @@ pub fn answer(answer: &Answer, screen: Screen) -> String {
         setting.cri.name()
     );
     page.wrapped("", "", &node);
-    for (index, level) in answer.levels.iter().enumerate() {
+    for (index, level) in placed.levels.iter().enumerate() {
         page.text.push('\n');
-        let siblings_follow = answer.levels[index + 1..].iter().any(|later| depth(later) == depth(level));
-        let levels_above = answer.levels[..index].iter().map(depth).collect::<Vec<_>>();
+        let siblings_follow = placed.levels[index + 1..].iter().any(|later| depth(later) == depth(level));
+        let below_qos = placed.levels[..index].iter().any(|above| depth(above) == 1);
         let directory = answer.directories.get(index).map(|path| path.display().to_string());
-        page.level(level, siblings_follow, levels_above.contains(&1), directory.as_deref());
+        page.level(level, siblings_follow, below_qos, directory.as_deref());
     }
-    if !answer.warnings.is_empty() {
+    if !placed.warnings.is_empty() {
         page.text.push_str("\nNote:\n");
     }
-    for warning in &answer.warnings {
+    for warning in &placed.warnings {
         page.wrapped("- ", "  ", warning);
     }
     page.text
@@ -77,6 +80,7 @@ fn depth(level: &Level) -> usize {
 struct Page {
     text: String,
     screen: Screen,
+    with_v1: bool,
 }
 
 impl Page {
@@ -122,9 +126,18 @@ impl Page {
         };
         self.line(&branch, &self.bold(&title));
         self.path(&margin, directory.unwrap_or(&level.path));
-        for write in &level.files {
-            self.line(&margin, &self.bold(&format!("{} = {}", write.file, write.value)));
-            self.because(&margin, &write.because);
+        for group in alike(&level.files) {
+            let first = group[0];
+            let title = if group.len() > 1 { "hugetlb.*.max".to_string() } else { first.file.clone() };
+            self.line(&margin, &self.bold(&format!("{title} = {}", first.value)));
+            self.because(&margin, &first.because);
+            if group.len() > 1 {
+                let sizes: BTreeSet<&str> = group.iter().filter_map(|write| write.file.split('.').nth(1)).collect();
+                let sizes: Vec<&str> = sizes.into_iter().collect();
+                self.because(&margin, &format!("for pages of {}, .max and .rsvd.max", sizes.join(" and ")));
+            } else if self.with_v1 {
+                self.old_spelling(&margin, level, first);
+            }
         }
         for write in &level.unwritten {
             self.line(&margin, &self.dim(&format!("{} stays {}", write.file, write.value)));
@@ -134,6 +147,13 @@ impl Page {
             self.line(&margin, &self.bold(&format!("oom_score_adj = {}", score.value)));
             self.because(&margin, &score.because);
         }
+    }
+
+    fn old_spelling(&mut self, margin: &str, level: &Level, write: &Write) {
+        let old = v1::spellings(level, write);
+        let words: Vec<String> = old.iter().map(|(file, value)| format!("{file} = {value}")).collect();
+        let text = if words.is_empty() { "nothing".to_string() } else { words.join(", ") };
+        self.because(margin, &format!("in cgroup v1 {text}"));
     }
 
     /// A path breaks behind its slashes only, so that no name is torn.
@@ -154,6 +174,9 @@ impl Page {
     fn because(&mut self, margin: &str, because: &str) {
         let margin = format!("{margin}    ");
         let room = self.screen.width.saturating_sub(margin.width());
+        if because.width() <= room {
+            return self.line(&margin, because);
+        }
         let (origin, sum) = because.split_once(": ").unwrap_or((because, ""));
         for step in origin.split("; ").chain(sum.split("; ")).filter(|step| !step.is_empty()) {
             for line in wrap(step, room) {
@@ -161,6 +184,24 @@ impl Page {
             }
         }
     }
+}
+
+/// The files one by one, but huge pages of all sizes together where they are alike.
+fn alike(files: &[Write]) -> Vec<Vec<&Write>> {
+    let mut groups: Vec<Vec<&Write>> = Vec::new();
+    for write in files {
+        match groups.last_mut() {
+            Some(group)
+                if write.file.starts_with("hugetlb.")
+                    && group[0].file.starts_with("hugetlb.")
+                    && (&group[0].value, &group[0].because) == (&write.value, &write.because) =>
+            {
+                group.push(write)
+            }
+            _ => groups.push(vec![write]),
+        }
+    }
+    groups
 }
 
 /// Breaks text at spaces into lines of at most `room` columns; a longer word stands alone.

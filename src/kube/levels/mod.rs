@@ -7,7 +7,9 @@ mod pod;
 use crate::cgroup::Write;
 
 use super::cgroup_path::{self, Cri, Driver};
-use super::cpu::Formula;
+use super::cpu::{self, Formula};
+use super::cpu_manager::{self, Assignment};
+use super::hugetlb::{self, PageSize};
 use super::kubelet_config::KubeletConfig;
 use super::node::Node;
 use super::oom::Score;
@@ -57,8 +59,51 @@ pub struct Level {
     pub files: Vec<Write>,
     /// Files that one might expect to be written, and why they are not: the value is what the kernel starts with.
     pub unwritten: Vec<Write>,
+    /// The cgroup v1 shares that `cpu.weight` was made of.
+    pub shares: u64,
     /// The score of its processes; `None` where none live.
     pub oom: Option<Score>,
+}
+
+impl Level {
+    fn new(rank: Rank, name: &str, kind: &'static str, path: String) -> Level {
+        Level {
+            rank,
+            name: name.into(),
+            kind,
+            path,
+            files: Vec::new(),
+            unwritten: Vec::new(),
+            shares: cpu::MIN_SHARES,
+            oom: None,
+        }
+    }
+
+    fn write(&mut self, file: &str, value: impl ToString, because: impl Into<String>) {
+        self.files.push(Write { file: file.to_string(), value: value.to_string(), because: because.into() });
+    }
+
+    /// A file that keeps the kernel's own `value`.
+    fn leave(&mut self, file: &str, value: &str, because: impl Into<String>) {
+        self.unwritten.push(Write { file: file.to_string(), value: value.to_string(), because: because.into() });
+    }
+
+    /// `cpu.weight` of so many millicores, which came from `origin`.
+    fn weigh(&mut self, milli: i128, origin: &str, formula: Formula) {
+        self.shares = cpu::shares(milli);
+        let (shares_because, weight_because) = (cpu::shares_because(milli), cpu::weight_because(self.shares, formula));
+        self.write(
+            "cpu.weight",
+            cpu::weight(self.shares, formula),
+            format!("{origin}: {shares_because}; {weight_because}"),
+        );
+    }
+
+    fn huge_pages(&mut self, size: &PageSize, bytes: i128, because: &str) {
+        for file in hugetlb::files(size) {
+            self.write(&file, bytes, because);
+        }
+    }
 }
 
 /// Everything besides the pod that decides the values.
@@ -66,25 +111,14 @@ pub struct Level {
 pub struct Setting {
     /// The node.
     pub node: Node,
-    /// The kubelet's configuration, where one is given.
-    pub config: Option<KubeletConfig>,
+    /// The kubelet's configuration.
+    pub config: KubeletConfig,
     /// Who makes the directories.
     pub driver: Driver,
     /// The container runtime's front.
     pub cri: Cri,
     /// The formula by which the runtime makes weights of shares.
     pub formula: Formula,
-}
-
-impl Setting {
-    /// The kubelet's configuration, or its defaults.
-    pub fn kubelet(&self) -> KubeletConfig {
-        self.config.clone().unwrap_or_default()
-    }
-
-    fn systemd(&self) -> bool {
-        self.driver == Driver::Systemd
-    }
 }
 
 /// How the ids of containers, which only a runtime knows, are written in paths.
@@ -96,24 +130,65 @@ pub enum Ids {
     Names,
 }
 
-/// The cgroups of a valid pod, outermost first.
-pub fn of(pod: &Pod, class: Class, setting: &Setting, ids: Ids) -> Vec<Level> {
-    let mut levels = vec![node::kubepods(setting)];
-    levels.extend(node::qos_class(pod, class, setting));
-    levels.push(pod::pod(pod, class, setting));
-    let parent = cgroup_path::of_pod_levels(setting.driver, Some(class), Some(&pod.uid));
+/// A pod with all that its levels are computed from.
+struct Case<'a> {
+    pod: &'a Pod,
+    class: Class,
+    setting: &'a Setting,
+    page_sizes: Vec<PageSize>,
+    cpus: Option<Assignment>,
+}
+
+impl Case<'_> {
+    fn systemd(&self) -> bool {
+        self.setting.driver == Driver::Systemd
+    }
+
+    fn path(&self, class: Option<Class>, uid: Option<&str>) -> String {
+        cgroup_path::of_pod_levels(self.setting.driver, &self.setting.config.cgroup_root, class, uid)
+    }
+}
+
+/// The cgroups of a valid pod, outermost first, and what a reader must know besides.
+pub fn of(pod: &Pod, class: Class, setting: &Setting, ids: Ids) -> (Vec<Level>, Vec<String>) {
+    let case = Case {
+        pod,
+        class,
+        setting,
+        page_sizes: hugetlb::page_sizes(&setting.node),
+        cpus: cpu_manager::assign(pod, class, &setting.node, &setting.config),
+    };
+    let mut levels = vec![node::kubepods(&case)];
+    levels.extend(node::qos_class(&case));
+    levels.push(pod::pod(&case));
+    let parent = case.path(Some(class), Some(&pod.uid));
     let path = |name: &str| {
         let id = if ids == Ids::Unknown { "<cid>" } else { name };
         format!("{parent}/{}", cgroup_path::container_name(setting.driver, setting.cri, id))
     };
     levels.push(container::sandbox(setting, path("_pause")));
-    for one in pod.all_containers() {
-        levels.push(container::container(pod, one, class, setting, path(&one.name)));
-    }
-    levels
+    levels.extend(pod.all_containers().map(|one| container::container(&case, one, path(&one.name))));
+    (levels, warnings(&case))
 }
 
-/// A write, or a file that is left alone.
-fn file(name: &str, value: impl Into<String>, because: impl Into<String>) -> Write {
-    Write { file: name.to_string(), value: value.into(), because: because.into() }
+fn warnings(case: &Case<'_>) -> Vec<String> {
+    let mut warnings = case.setting.config.warnings.clone();
+    warnings.extend(case.setting.node.disagreement(&case.setting.config));
+    if let Some(assignment) = &case.cpus {
+        warnings.extend(assignment.rejected.clone());
+        if !assignment.exclusive.is_empty() {
+            warnings.push("cpuset.cpus supposes an empty node whose CPUs are cores of their own: a kubelet knows its topology and takes whole cores first".into());
+        }
+    }
+    let sizes: Vec<&str> = case.page_sizes.iter().map(|size| size.name.as_str()).collect();
+    for container in case.pod.all_containers() {
+        for (bytes, amount) in hugetlb::amounts(&container.resources.limits) {
+            if !case.page_sizes.iter().any(|size| size.bytes == bytes) {
+                let known = if sizes.is_empty() { "none".to_string() } else { sizes.join(", ") };
+                warnings
+                    .push(format!("{}: the node has no huge pages of that size (it has: {known})", amount.origin()));
+            }
+        }
+    }
+    warnings
 }
