@@ -1,1 +1,3 @@
 //! Doing what a plan says.
+
+pub mod survey;
