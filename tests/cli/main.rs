@@ -1,5 +1,6 @@
 //! The command line as a user sees it: whole outputs, no root needed.
 
+mod doctor;
 mod qos;
 #[allow(dead_code)]
 mod support;
