@@ -51,6 +51,22 @@ pub enum LogFormat {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a config.json to start from
+    Spec(commands::spec::Args),
+    /// Make a container and run its program
+    Run(commands::run::Args),
+    /// Make a container that waits for start
+    Create(commands::create::Args),
+    /// Run the program of a created container
+    Start(commands::start::Args),
+    /// Print the state of a container as JSON
+    State(commands::state::Args),
+    /// Send a signal to a container
+    Kill(commands::kill::Args),
+    /// Remove a container
+    Delete(commands::delete::Args),
+    /// List the containers
+    List(commands::list::Args),
     /// Show which cgroup files a pod's requests and limits become, and why
     Qos(commands::qos::Args),
     /// Take, play or test a guided lab

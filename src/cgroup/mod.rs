@@ -1,7 +1,13 @@
 //! cgroup v2: a control group is a directory, and every limit is a file in it.
+//!
+//! `resources.rs` computes what to write, `dir.rs` holds one open cgroup and reads and writes its files, `devices.rs`
+//! makes the program that takes the place of a device file.
 
+mod devices;
+mod dir;
 pub mod resources;
 
 pub mod tree;
 
+pub use dir::{Cgroup, CgroupError, mount_point};
 pub use resources::Write;

@@ -1,10 +1,19 @@
 //! One file per verb. Only this module prints: results on stdout, one error on stderr.
 
 pub mod applet;
+pub mod container;
+pub mod create;
+pub mod delete;
 pub mod doctor;
+pub mod kill;
 pub mod lab;
+pub mod list;
 pub mod output;
 pub mod qos;
+pub mod run;
+pub mod spec;
+pub mod start;
+pub mod state;
 
 use std::process::ExitCode;
 
@@ -16,7 +25,7 @@ use crate::error;
 /// The whole program: parses the arguments, runs the verb, prints its error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    match dispatch(&cli) {
         Ok(code) => code,
         Err(error) => {
             let _ = output::eprint_line(&format!("error: {}", error::one_line(&error)));
@@ -28,8 +37,16 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
+        Command::Spec(args) => spec::run(args, &cli.global),
+        Command::Run(args) => run::run(args, &cli.global),
+        Command::Create(args) => create::run(args, &cli.global),
+        Command::Start(args) => start::run(args, &cli.global),
+        Command::State(args) => state::run(args, &cli.global),
+        Command::Kill(args) => kill::run(args, &cli.global),
+        Command::Delete(args) => delete::run(args, &cli.global),
+        Command::List(args) => list::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global),

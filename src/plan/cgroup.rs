@@ -33,6 +33,11 @@ pub(super) fn steps(spec: &Spec, host: &Host) -> Result<Vec<Planned<HostStep>>, 
     let required = required(&writes, cgroup)?;
     let mut steps = Vec::new();
     let (own, parents) = cgroup.levels.split_last().expect("a hierarchy has a root and the container's level");
+    for (busy, why) in [(own.populated, "has processes"), (own.frozen, "is frozen")] {
+        if busy {
+            return Err(PlanError::CgroupBusy { path: own.path.clone(), why });
+        }
+    }
     for level in parents {
         if !level.exists {
             steps.push(Planned::new(HostStep::CreateCgroup { path: level.path.clone() }, "linux.cgroupsPath"));

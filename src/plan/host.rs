@@ -35,6 +35,12 @@ pub struct CgroupLevel {
     pub path: String,
     /// It is there already.
     pub exists: bool,
+    /// It or a cgroup below it has processes (`cgroup.events`).
+    #[serde(default)]
+    pub populated: bool,
+    /// It is frozen (`cgroup.events`).
+    #[serde(default)]
+    pub frozen: bool,
     /// `cgroup.controllers`: what it could enable for its children.
     pub controllers: Vec<String>,
     /// `cgroup.subtree_control`: what it has enabled.

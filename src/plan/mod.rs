@@ -38,6 +38,14 @@ pub enum PlanError {
         /// The first limit, as `linux.resources.pids.limit`.
         field: String,
     },
+    /// The cgroup that the config names is somebody's already.
+    #[error("config.json: linux.cgroupsPath: the cgroup {path} {why}")]
+    CgroupBusy {
+        /// Its directory.
+        path: String,
+        /// `has processes`, `is frozen`.
+        why: &'static str,
+    },
     /// A limit is asked for whose controller the machine does not have.
     #[error(
         "config.json: {field}: the {controller} controller is missing from {path}/cgroup.controllers, which has \"{available}\""
@@ -75,9 +83,13 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
 
     // Inside, root in its own namespaces: build the view, swap the root, close what must be closed, give power away.
     let mut init = Vec::new();
+    let from = 3 + options.preserve_fds;
+    init.push(Planned::new(InitStep::CloseDescriptors { from }, "nothing of the host's stays open in the container"));
     if new & CLONE_NEWUSER != 0 {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
+    // Device nodes and directories get the modes that they are asked for, not what is left of them.
+    init.push(Planned::new(InitStep::SetUmask { mask: 0 }, "modes are taken as they are written"));
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
     if new & CLONE_NEWCGROUP != 0 {
         init.push(Planned::new(InitStep::Unshare { namespaces: CLONE_NEWCGROUP }, "linux.namespaces \"cgroup\""));
@@ -91,7 +103,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     }
     init.extend(process::working_directory(process));
     init.extend(rootfs::lock(spec));
-    init.extend(process::become_program(process, host, options.preserve_fds));
+    init.extend(process::become_program(process, host));
 
     Ok(Plan {
         id: id.to_string(),
@@ -151,6 +163,8 @@ mod tests {
         let level = |path: &str, exists, controllers, enabled| CgroupLevel {
             path: path.to_string(),
             exists,
+            populated: false,
+            frozen: false,
             controllers: words(controllers),
             enabled: words(enabled),
         };
@@ -235,6 +249,8 @@ mod tests {
         host: attach a device filter of 11 rules to /sys/fs/cgroup/glassbox-web (linux.resources.devices)
         clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
         beside: set RLIMIT_NOFILE to 1024 (soft) and 1024 (hard) (process.rlimits[0])
+        init: close the file descriptors from 3 on (nothing of the host's stays open in the container)
+        init: set the file mode creation mask to 0000 (modes are taken as they are written)
         init: start a session of its own (a container does not share our terminal's session)
         init: make a new cgroup namespace (linux.namespaces "cgroup")
         init: make the mounts of / rslave (no mount of the container may reach the host)
@@ -283,7 +299,6 @@ mod tests {
         init: set the file mode creation mask to 0022 (process.user.umask)
         init: keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE, CAP_AUDIT_WRITE (permitted the same, inheritable none, ambient none) (process.capabilities)
         init: give up gaining privileges by execve (process.noNewPrivileges)
-        init: close file descriptors from 3 on when the program starts (a program starts with stdin, stdout and stderr alone)
         init: check that /usr/local/sbin/sh or its namesake further down PATH can be executed (process.args[0])
         init: wait for start (create makes the container, start runs it)
         init: become the program: sh (process.args)
@@ -304,7 +319,7 @@ mod tests {
         + clone: clone the process into new namespaces: mount, uts, ipc, user, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
         + beside: map groups in the user namespace: 65536 from 0 inside to 100000 outside (linux.gidMappings)
         + beside: map users in the user namespace: 65536 from 0 inside to 100000 outside (linux.uidMappings)
-          beside: set RLIMIT_NOFILE to 1024 (soft) and 1024 (hard) (process.rlimits[0])
+          init: close the file descriptors from 3 on (nothing of the host's stays open in the container)
         + init: become root of the new user namespace (linux.namespaces "user")
           init: mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
         + init: show /dev/null of the host at /dev/null (every container has this device)

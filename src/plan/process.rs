@@ -45,7 +45,7 @@ pub(super) fn working_directory(process: &Process) -> Option<Planned<InitStep>> 
 }
 
 /// From the working directory to execve: power is given away last, and what cannot be undone comes after everything else.
-pub(super) fn become_program(process: &Process, host: &Host, preserve_fds: u32) -> Vec<Planned<InitStep>> {
+pub(super) fn become_program(process: &Process, host: &Host) -> Vec<Planned<InitStep>> {
     let mut steps = Vec::new();
     let args = process.args().as_deref().unwrap_or_default();
     let env = environment(process, host);
@@ -77,8 +77,6 @@ pub(super) fn become_program(process: &Process, host: &Host, preserve_fds: u32) 
     if process.no_new_privileges() == Some(true) {
         steps.push(Planned::new(InitStep::NoNewPrivileges, "process.noNewPrivileges"));
     }
-    let close = InitStep::CloseDescriptors { from: 3 + preserve_fds };
-    steps.push(Planned::new(close, "a program starts with stdin, stdout and stderr alone"));
     let find = InitStep::FindExecutable { candidates: candidates.clone() };
     steps.push(Planned::new(find, "process.args[0]"));
     steps.push(Planned::new(InitStep::AwaitStart, "create makes the container, start runs it"));

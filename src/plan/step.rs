@@ -152,6 +152,12 @@ pub enum FsParameter {
 /// A step that the container's process does, between clone3(2) and execve(2). Nothing in it allocates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InitStep {
+    /// Close every descriptor that came from the host, but for stdin, stdout, stderr and those that the caller preserves:
+    /// close_range(2).
+    CloseDescriptors {
+        /// The first descriptor to close.
+        from: u32,
+    },
     /// Become the root user of the new user namespace.
     BecomeRoot,
     /// Leave our session and terminal: setsid(2).
@@ -312,11 +318,6 @@ pub enum InitStep {
     },
     /// No gain of privileges by execve(2): prctl(PR_SET_NO_NEW_PRIVS).
     NoNewPrivileges,
-    /// Mark every descriptor from 3 on to be closed by execve(2), but for those that the caller preserves.
-    CloseDescriptors {
-        /// The first descriptor that does not survive.
-        from: u32,
-    },
     /// Become the program: execve(2).
     Execute {
         /// Absolute paths, tried in order until one is there.

@@ -112,7 +112,7 @@ impl InitStep {
             ),
             InitStep::NoNewPrivileges => "give up gaining privileges by execve".to_string(),
             InitStep::CloseDescriptors { from } => {
-                format!("close file descriptors from {from} on when the program starts")
+                format!("close the file descriptors from {from} on")
             }
             InitStep::Execute { args, .. } => {
                 format!("become the program: {}", args.iter().map(|arg| text(arg)).collect::<Vec<_>>().join(" "))

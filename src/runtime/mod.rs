@@ -1,3 +1,24 @@
-//! Doing what a plan says.
+//! Doing what a plan says, and keeping track of what was done.
+//!
+//! Read `lifecycle.rs` first: it has the commands. `launch.rs` carries out a plan from outside, `init/` from inside the
+//! new process; `state.rs` keeps what the next command must know.
 
+mod bundle;
+mod console;
+mod error;
+pub mod identity;
+mod init;
+mod launch;
+mod lifecycle;
+pub mod probe;
+mod signal;
+mod state;
 pub mod survey;
+mod wire;
+
+pub use bundle::Bundle;
+pub use console::{Signals, foreground, send_terminal};
+pub use error::RuntimeError;
+pub use lifecycle::{Created, Until, View, create, delete, kill, start, view};
+pub use signal::{SignalError, signal_number};
+pub use state::{Entry, Record, Status, Store};

@@ -1,3 +1,29 @@
 //! The only unsafe code: system calls that nix and rustix do not have, and what must hold around `clone3`.
+//!
+//! Everything here is safe to call. What runs between clone3(2) and execve(2) takes `&CStr`, numbers and descriptors,
+//! and allocates nothing; debug builds check that (`alloc_guard.rs`).
 
+mod alloc_guard;
+mod bpf;
+mod call;
+mod clone;
+mod exec;
 pub mod feature;
+mod mount;
+mod net;
+mod process;
+mod socket;
+mod terminal;
+
+pub use bpf::{Instruction, attach_device_filter};
+pub use call::{Call, CallResult, Failure, errno_name};
+pub use clone::{Spawned, spawn};
+pub use exec::{CStringArray, execve};
+pub use mount::{mount_set_attributes, set_propagation};
+pub use net::bring_up;
+pub use process::{
+    close_all_but, cwd_is_reachable, drop_bounding, last_capability, prlimit, raise_ambient, reset_signals,
+    send_signal, set_groups, wait_for_exit,
+};
+pub use socket::{receive_message, send_message};
+pub use terminal::{Terminal, open_peer, set_controlling, set_window_size, window_size};

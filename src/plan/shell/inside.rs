@@ -66,7 +66,8 @@ fn become_program(init: &[Told<'_, InitStep>]) -> String {
 
 /// What the last shell does: it gets stdin back, waits for its new root, and becomes the program.
 pub(super) fn last_shell(init: &[Told<'_, InitStep>]) -> String {
-    let mut code = "\nexec <&7\necho ready >&5\nread -r _ <&6 # until the root is swapped\n".to_string();
+    let mut code =
+        "\nexec <&7\necho ready >&5\nread -r _ <&6 # until the root is swapped\nexec 5>&- 6<&- 7<&-\n".to_string();
     for told in init.iter().skip_while(|told| !matches!(told.shell, Shell::Last(_))) {
         let commands = match &told.shell {
             Shell::Last(commands) | Shell::Commands(commands) | Shell::Outside(commands) => commands.clone(),

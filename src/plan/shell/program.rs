@@ -20,15 +20,17 @@ pub(super) fn find(candidates: &[CString]) -> Shell {
     ])
 }
 
-/// A shell can name the descriptors 0 to 9 alone.
+/// A shell can name the descriptors 0 to 9 alone, and this script needs some of them to the end.
 pub(super) fn close(from: u32) -> Shell {
-    let closed: Vec<_> = (from..=9).map(|fd| format!("{fd}<&-")).collect();
-    let mut lines = vec!["# A shell can name no descriptor above 9; this script opens none.".to_string()];
-    if !closed.is_empty() {
-        lines.push(format!("exec {}", closed.join(" ")));
+    let closed: Vec<_> = (from..=9).filter(|fd| !OWN.contains(fd)).map(|fd| format!("{fd}<&-")).collect();
+    match closed.is_empty() {
+        true => Shell::Nothing("a shell can name no descriptor above 9"),
+        false => Shell::Commands(vec![format!("exec {}", closed.join(" "))]),
     }
-    Shell::Last(lines)
 }
+
+/// The script's own descriptors inside: two to wait with (`outside.rs`), one with its stdin.
+const OWN: [u32; 3] = [5, 6, 7];
 
 /// The end: what the shell has added to the environment goes, then it becomes the program.
 pub(super) fn execute(candidates: &[CString], args: &[CString], env: &[CString]) -> Shell {

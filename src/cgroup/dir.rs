@@ -1,0 +1,187 @@
+//! One open cgroup. Every file is reached through its directory's descriptor, and no name leaves it
+//! (openat2(2), RESOLVE_BENEATH).
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2, unlinkat};
+use rustix::io::Errno;
+
+use super::devices;
+use super::resources::{DeviceRule, Write};
+use crate::sys;
+
+/// A cgroup's directory, open.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+/// A call on a cgroup that failed, as the call: `write("/sys/fs/cgroup/web/cpu.max", "5") = EINVAL (Invalid argument)`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{call} = {}", sys::errno_name(errno.raw_os_error()))]
+pub struct CgroupError {
+    /// The call with its arguments.
+    pub call: String,
+    /// What the kernel answered.
+    pub errno: Errno,
+}
+
+/// Where a cgroup v2 hierarchy is mounted: `/sys/fs/cgroup` on most machines, `/sys/fs/cgroup/unified` on hybrid ones.
+pub fn mount_point() -> Option<PathBuf> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from).into_iter().find(|path| is_cgroup2(path))
+}
+
+/// Whether `path` lies on a cgroup v2 file system (statfs(2), CGROUP2_SUPER_MAGIC).
+fn is_cgroup2(path: &Path) -> bool {
+    // The field's type differs between architectures; the number fits in all of them.
+    rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type == 0x6367_7270)
+}
+
+impl Cgroup {
+    /// Opens the cgroup whose directory is `path`, which must be absolute and lie on a cgroup v2 file system.
+    pub fn open(path: &Path) -> Result<Cgroup, CgroupError> {
+        let open = || error(format!("open({:?}, O_DIRECTORY)", path), Errno::NOTDIR);
+        let directory = openat2(CWD, path, directory_flags(), Mode::empty(), ResolveFlags::NO_SYMLINKS)
+            .map_err(|errno| CgroupError { errno, ..open() })?;
+        match is_cgroup2(path) {
+            true => Ok(Cgroup { path: path.to_path_buf(), directory }),
+            false => Err(error(format!("statfs({path:?})"), Errno::INVAL)),
+        }
+    }
+
+    /// Makes the directory `path` as a new cgroup: mkdir(2). EEXIST where it is there already.
+    pub fn create(path: &Path) -> Result<(), CgroupError> {
+        let call = || format!("mkdir({path:?}, 0755)");
+        mkdirat(CWD, path, Mode::from_raw_mode(0o755)).map_err(|errno| error(call(), errno))
+    }
+
+    /// The directory's absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory itself, as CLONE_INTO_CGROUP and bpf(2) take it.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Writes one value into one file, as the kernel wants it: in one write(2), without a newline.
+    pub fn write(&self, file: &str, value: &str) -> Result<(), CgroupError> {
+        let path = self.path.join(file);
+        let opened =
+            self.open_file(file, OFlags::WRONLY).map_err(|errno| error(format!("open({path:?}, O_WRONLY)"), errno))?;
+        rustix::io::write(&opened, value.as_bytes())
+            .map(drop)
+            .map_err(|errno| error(format!("write({path:?}, {value:?})"), errno))
+    }
+
+    /// Carries out one write of [`super::resources::writes`].
+    pub fn apply(&self, write: &Write) -> Result<(), CgroupError> {
+        self.write(&write.file, &write.value)
+    }
+
+    /// Reads a file whole, without its last newline.
+    pub fn read(&self, file: &str) -> Result<String, CgroupError> {
+        let path = self.path.join(file);
+        let opened =
+            self.open_file(file, OFlags::RDONLY).map_err(|errno| error(format!("open({path:?}, O_RDONLY)"), errno))?;
+        let mut text = String::new();
+        let read = File::from(opened).read_to_string(&mut text);
+        read.map_err(|cause| error(format!("read({path:?})"), errno_of(&cause)))?;
+        text.truncate(text.trim_end().len());
+        Ok(text)
+    }
+
+    /// The value of `key` in a flat keyed file: `populated` in `cgroup.events`.
+    pub fn read_key(&self, file: &str, key: &str) -> Result<Option<u64>, CgroupError> {
+        let text = self.read(file)?;
+        let find = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
+        Ok(text.lines().find_map(find))
+    }
+
+    /// Attaches a device filter made of `rules`.
+    pub fn filter_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
+        devices::attach(self.as_fd(), rules)
+            .map_err(|(command, errno)| error(format!("bpf({command}, {:?})", self.path), errno))
+    }
+
+    /// Whether a process lives in it or below it.
+    pub fn populated(&self) -> Result<bool, CgroupError> {
+        Ok(self.read_key("cgroup.events", "populated")? == Some(1))
+    }
+
+    /// Ends every process in it and below it (`cgroup.kill`, Linux 5.14), and waits at most `seconds` until none is left.
+    pub fn kill(&self, seconds: i64) -> Result<(), CgroupError> {
+        self.write("cgroup.kill", "1")?;
+        let path = self.path.join("cgroup.events");
+        let events = self
+            .open_file("cgroup.events", OFlags::RDONLY)
+            .map_err(|errno| error(format!("open({path:?}, O_RDONLY)"), errno))?;
+        // The kernel signals POLLPRI when the file changes; it is read anew each time, so no change is missed.
+        let tick = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        while self.populated()? {
+            let mut waiting = [PollFd::new(&events, PollFlags::PRI)];
+            match poll(&mut waiting, Some(&tick)) {
+                Ok(0) if self.populated()? => return Err(error(format!("poll({path:?}, POLLPRI)"), Errno::TIMEDOUT)),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(error(format!("poll({path:?}, POLLPRI)"), errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the cgroup and every cgroup below it; none may hold a process.
+    pub fn remove(self) -> Result<(), CgroupError> {
+        remove_below(&self.directory, &self.path)?;
+        remove_empty(&self.path)
+    }
+
+    fn open_file(&self, file: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(&self.directory, file, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+}
+
+/// Removes one cgroup directory; that it is gone already is no error.
+pub(super) fn remove_empty(path: &Path) -> Result<(), CgroupError> {
+    match unlinkat(CWD, path, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(error(format!("rmdir({path:?})"), errno)),
+    }
+}
+
+/// Deepest first. The depth is bounded by the kernel's cgroup.max.depth and by the path length.
+fn remove_below(directory: &OwnedFd, path: &Path) -> Result<(), CgroupError> {
+    let call = |name: &str| format!("{name}({path:?})");
+    let entries = Dir::read_from(directory).map_err(|errno| error(call("getdents64"), errno))?;
+    for entry in entries {
+        let entry = entry.map_err(|errno| error(call("getdents64"), errno))?;
+        let name = entry.file_name();
+        if entry.file_type() != FileType::Directory || name == c"." || name == c".." {
+            continue;
+        }
+        let below = path.join(name.to_string_lossy().as_ref());
+        let child = openat2(directory, name, directory_flags(), Mode::empty(), ResolveFlags::BENEATH)
+            .map_err(|errno| error(format!("open({below:?})"), errno))?;
+        remove_below(&child, &below)?;
+        remove_empty(&below)?;
+    }
+    Ok(())
+}
+
+fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+fn error(call: String, errno: Errno) -> CgroupError {
+    CgroupError { call, errno }
+}
+
+fn errno_of(cause: &io::Error) -> Errno {
+    Errno::from_io_error(cause).unwrap_or(Errno::IO)
+}

@@ -1,0 +1,57 @@
+//! `glassbox run`.
+
+use std::process::ExitCode;
+
+use super::container::{Creation, store, told};
+use super::create::console_socket;
+use crate::cli::Global;
+use crate::error::Failure;
+use crate::runtime::{self, Signals, Until};
+
+/// Flags of `glassbox run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  glassbox run --bundle web web\n\nThe exit status is the program's own, or 128 + \
+                        the signal that ended it.")]
+pub struct Args {
+    /// What `create` takes too
+    #[command(flatten)]
+    pub creation: Creation,
+    /// Unix socket that receives the master of the container's terminal (with --detach)
+    #[arg(long, value_name = "SOCKET")]
+    pub console_socket: Option<std::path::PathBuf>,
+    /// Come back when the program runs, and leave it running
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Keep the stopped container's state until `delete`
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Makes a container, runs its program, and removes the container when it has ended.
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    let (id, bundle) = args.creation.load()?;
+    let terminal = bundle.config.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
+    let socket = console_socket(terminal && args.detach, args.console_socket.as_deref())?;
+    let signals = match args.detach {
+        true => None,
+        false => Some(Signals::catch().map_err(|cause| Failure::new("cannot take signals").caused_by(cause))?),
+    };
+    let store = store(global);
+    let created = runtime::create(&store, &id, &bundle, args.creation.options(), Until::Running).map_err(told)?;
+    let attend = || -> anyhow::Result<u8> {
+        if let (Some(socket), Some(master)) = (&socket, &created.terminal) {
+            runtime::send_terminal(socket, master).map_err(told)?;
+        }
+        args.creation.write_pid_file(created.pid)?;
+        match &signals {
+            Some(signals) => runtime::foreground(&created, signals).map_err(told),
+            None => Ok(0),
+        }
+    };
+    let ended = attend();
+    let stays = args.detach || args.keep;
+    if !stays || ended.is_err() {
+        runtime::delete(&store, &id, true).map_err(told)?;
+    }
+    Ok(ExitCode::from(ended?))
+}

@@ -1,0 +1,157 @@
+//! The container's process, between clone3(2) and execve(2). Nothing here allocates, locks, logs or panics: a step comes
+//! with all that it needs, and an error is two numbers (`sys::Failure`).
+//!
+//! `view.rs` has the steps about files and mounts, `program.rs` those about the process itself.
+
+mod program;
+mod view;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, openat};
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+use rustix::process::{chdir, pivot_root, setsid};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+
+use super::wire::Message;
+use crate::plan::{InitStep, Planned};
+use crate::sys::{self, CStringArray, Call, CallResult, Failure};
+
+/// What the process has beside its steps.
+pub(super) struct Wires<'a> {
+    /// To the parent that cloned us.
+    pub sync: BorrowedFd<'a>,
+    /// The listening socket that `start` connects to; none where the parent itself says when to go on.
+    pub start: Option<BorrowedFd<'a>>,
+    /// The parent has something to do beside us first.
+    pub wait_for_parent: bool,
+    /// The last step's arguments and environment, as execve(2) takes them.
+    pub args: &'a CStringArray<'a>,
+    /// See `args`.
+    pub env: &'a CStringArray<'a>,
+}
+
+/// Does all steps. Comes back only where one failed, with the exit status for it.
+pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
+    let mut starter = None;
+    if wires.wait_for_parent && wait_for_go(wires.sync).is_err() {
+        return 1;
+    }
+    for (index, planned) in steps.iter().enumerate() {
+        if let Err(failure) = one_step(&planned.step, wires, &mut starter) {
+            let report = starter.as_ref().map_or(wires.sync, OwnedFd::as_fd);
+            // Nobody is left to tell if this fails too: the parent sees the end of file and says that we died.
+            let _ = Message::Failed { step: index as u32, failure }.send(report, None);
+            return 1;
+        }
+    }
+    1
+}
+
+fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -> Result<(), Failure> {
+    match step {
+        InitStep::BecomeRoot => become_root(),
+        InitStep::NewSession => setsid().map(drop).of(Call::Setsid),
+        InitStep::Unshare { namespaces } => unshare(*namespaces),
+        InitStep::SetPropagation { path, flags } => sys::set_propagation(path, *flags),
+        InitStep::EnterRootfs { path } => view::enter_rootfs(path),
+        InitStep::MountFilesystem { fstype, source, target, parameters, attributes } => {
+            view::mount_filesystem(fstype, source, target, parameters, *attributes)
+        }
+        InitStep::BindMount { source, target, recursive, attributes } => {
+            view::bind_mount(source, target, *recursive, attributes)
+        }
+        InitStep::SetMountPropagation { target, flags } => view::set_mount_propagation(target, *flags),
+        InitStep::ChangeMount { target, attributes } => view::change_mount(target, attributes),
+        InitStep::MakeDevice { target, mode, major, minor, uid, gid } => {
+            view::make_device(target, *mode, (*major, *minor), (*uid, *gid))
+        }
+        InitStep::MakeSymlink { text, target } => view::make_symlink(text, target),
+        InitStep::MakeDirectory { target } => view::make_directory(target),
+        InitStep::PivotRoot => swap_root(),
+        InitStep::SetHostname { name } => rustix::system::sethostname(name.to_bytes()).of(Call::Sethostname),
+        InitStep::SetDomainname { name } => rustix::system::setdomainname(name.to_bytes()).of(Call::Setdomainname),
+        InitStep::BringLoopbackUp => sys::bring_up(b"lo"),
+        InitStep::OpenTerminal { size } => open_terminal(wires.sync, *size),
+        InitStep::ReadonlyPath { path } => view::readonly_path(path),
+        InitStep::MaskPath { path } => view::mask_path(path),
+        InitStep::ChangeDirectory { target } => program::change_directory(target),
+        InitStep::FindExecutable { candidates } => program::find_executable(candidates),
+        InitStep::AwaitStart => await_start(wires, starter),
+        InitStep::SetUmask { mask } => {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(*mask));
+            Ok(())
+        }
+        InitStep::DropBounding { drop } => drop.iter().try_for_each(|capability| sys::drop_bounding(*capability)),
+        InitStep::SwitchUser { uid, gid, groups } => program::switch_user(*uid, *gid, groups),
+        InitStep::SetCapabilities { effective, permitted, inheritable, ambient } => {
+            program::set_capabilities(*effective, *permitted, *inheritable, *ambient)
+        }
+        InitStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true).of(Call::Prctl),
+        InitStep::CloseDescriptors { from } => sys::close_all_but(*from, [Some(wires.sync), wires.start]),
+        InitStep::Execute { candidates, .. } => Err(program::execute(candidates, wires.args, wires.env)),
+    }
+}
+
+fn wait_for_go(socket: BorrowedFd<'_>) -> Result<(), Failure> {
+    match Message::receive(socket)? {
+        Some((Message::Go, _)) => Ok(()),
+        // The parent died, and with it the reason for our being here.
+        _ => Err(Call::Recvmsg.failed(Errno::CONNRESET)),
+    }
+}
+
+fn become_root() -> Result<(), Failure> {
+    let (gid, uid) = (rustix::process::Gid::ROOT, rustix::process::Uid::ROOT);
+    set_thread_res_gid(gid, gid, gid).of(Call::Setresgid)?;
+    set_thread_res_uid(uid, uid, uid).of(Call::Setresuid)
+}
+
+fn unshare(namespaces: u64) -> Result<(), Failure> {
+    let flags = nix::sched::CloneFlags::from_bits_retain(namespaces as i32);
+    nix::sched::unshare(flags).map_err(|errno| Call::Unshare.failed(Errno::from_raw_os_error(errno as i32)))
+}
+
+/// pivot_root(2), section NOTES: with "." twice the old root lies over the new one, and is unmounted from there.
+fn swap_root() -> Result<(), Failure> {
+    pivot_root(c".", c".").of(Call::PivotRoot)?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH).of(Call::Umount2)?;
+    chdir(c"/").of(Call::Chdir)
+}
+
+/// Tells the parent that all is ready, and comes back when the container is started. From then on a failure is told to
+/// whoever started it.
+fn await_start(wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -> Result<(), Failure> {
+    Message::Ready.send(wires.sync, None)?;
+    // The parent answers once the container's state is on disk; without that nobody could find us again.
+    wait_for_go(wires.sync)?;
+    if let Some(listener) = wires.start {
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        let connection = loop {
+            match rustix::net::accept_with(listener, flags) {
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                result => break result.of(Call::Accept4)?,
+            }
+        };
+        *starter = Some(connection);
+    }
+    Ok(())
+}
+
+fn open_terminal(sync: BorrowedFd<'_>, size: Option<(u16, u16)>) -> Result<(), Failure> {
+    use rustix::fs::{Mode, OFlags};
+    // devpts was mounted by us a few steps ago, and nobody else is in this mount namespace.
+    let master = openat(CWD, c"/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
+        .of(Call::Openat)?;
+    let terminal = sys::open_peer(master.as_fd())?;
+    if let Some(size) = size {
+        sys::set_window_size(terminal.as_fd(), size)?;
+    }
+    Message::Terminal.send(sync, Some(master.as_fd()))?;
+    view::show_terminal(terminal.as_fd())?;
+    sys::set_controlling(terminal.as_fd())?;
+    rustix::stdio::dup2_stdin(&terminal).of(Call::Dup3)?;
+    rustix::stdio::dup2_stdout(&terminal).of(Call::Dup3)?;
+    rustix::stdio::dup2_stderr(&terminal).of(Call::Dup3)
+}

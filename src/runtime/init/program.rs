@@ -1,0 +1,80 @@
+//! The steps about the process itself: where it is, who it is, what it becomes.
+
+use std::ffi::{CStr, CString};
+
+use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, statat};
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid, chdir};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, set_capabilities as capset, set_keep_capabilities, set_thread_res_gid,
+    set_thread_res_uid,
+};
+
+use crate::plan::RootfsPath;
+use crate::sys::{self, CStringArray, Call, CallResult, Failure};
+
+/// The root is the container's by now, and the path is relative to it.
+pub(super) fn change_directory(target: &RootfsPath) -> Result<(), Failure> {
+    chdir(c"/").of(Call::Chdir)?;
+    chdir(target.path.as_c_str()).of(Call::Chdir)?;
+    // A descriptor of the host's that leaked in could be reached as /proc/self/fd/N (CVE-2024-21626).
+    match sys::cwd_is_reachable()? {
+        true => Ok(()),
+        false => Err(Call::Getcwd.failed(Errno::NOENT)),
+    }
+}
+
+pub(super) fn switch_user(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Failure> {
+    set_keep_capabilities(true).of(Call::Prctl)?;
+    sys::set_groups(groups)?;
+    let (gid, uid) = (Gid::from_raw(gid), Uid::from_raw(uid));
+    set_thread_res_gid(gid, gid, gid).of(Call::Setresgid)?;
+    set_thread_res_uid(uid, uid, uid).of(Call::Setresuid)?;
+    set_keep_capabilities(false).of(Call::Prctl)
+}
+
+pub(super) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Result<(), Failure> {
+    let sets = CapabilitySets {
+        effective: CapabilitySet::from_bits_retain(effective),
+        permitted: CapabilitySet::from_bits_retain(permitted),
+        inheritable: CapabilitySet::from_bits_retain(inheritable),
+    };
+    capset(None, sets).of(Call::Capset)?;
+    // capset(2) has lowered the ambient set to what is still permitted and inheritable: only raising is left.
+    (0..64_u8).filter(|number| ambient & (1 << number) != 0).try_for_each(sys::raise_ambient)
+}
+
+/// The first candidate that is an executable file decides; else the most telling error.
+pub(super) fn find_executable(candidates: &[CString]) -> Result<(), Failure> {
+    let mut worst = Errno::NOENT;
+    for candidate in candidates {
+        match executable(candidate) {
+            Ok(()) => return Ok(()),
+            Err(Errno::NOENT) => {}
+            Err(errno) => worst = errno,
+        }
+    }
+    Err(Call::Faccessat.failed(worst))
+}
+
+fn executable(path: &CStr) -> Result<(), Errno> {
+    accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)?;
+    match FileType::from_raw_mode(statat(CWD, path, AtFlags::empty())?.st_mode) {
+        FileType::RegularFile => Ok(()),
+        FileType::Directory => Err(Errno::ISDIR),
+        _ => Err(Errno::ACCESS),
+    }
+}
+
+/// As execvp(3): an entry of PATH that has no such program, or none that we may run, is passed over.
+pub(super) fn execute(candidates: &[CString], args: &CStringArray<'_>, env: &CStringArray<'_>) -> Failure {
+    let mut worst = Errno::NOENT;
+    for candidate in candidates {
+        match sys::execve(candidate, args, env) {
+            Errno::NOENT | Errno::NOTDIR => {}
+            Errno::ACCESS => worst = Errno::ACCESS,
+            errno => return Call::Execve.failed(errno),
+        }
+    }
+    Call::Execve.failed(worst)
+}

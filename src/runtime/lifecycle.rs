@@ -1,0 +1,360 @@
+//! The life of a container: create, start, state, kill, delete. A few plain lines each; the ceremony is in the plan.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use serde::Serialize;
+
+use super::bundle::Bundle;
+use super::error::RuntimeError;
+use super::identity;
+use super::launch::{self, Waiting};
+use super::probe;
+use super::state::{Entry, Record, Status, Store};
+use crate::cgroup::Cgroup;
+use crate::plan::{self, HostStep, Plan, Planned};
+use crate::spec::ContainerId;
+use crate::sys;
+
+/// How long a cgroup may take to empty after `cgroup.kill`, in seconds: a process in uninterruptible sleep is slow to die.
+const KILL_SECONDS: i64 = 10;
+
+/// A container as `state` and `list` show it; the field names are runc's.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// Version of the runtime specification that the config follows.
+    pub oci_version: String,
+    /// The container's id.
+    pub id: String,
+    /// Its first process in the runtime's PID namespace; 0 where there is none.
+    pub pid: i32,
+    /// Its state now.
+    pub status: Status,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of the rootfs.
+    pub rootfs: PathBuf,
+    /// When `create` began, RFC 3339.
+    pub created: String,
+    /// The config's annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Name of the user who created it; the empty string where the id has no name.
+    pub owner: String,
+}
+
+/// A created container.
+#[derive(Debug)]
+pub struct Created {
+    /// Its first process, in our PID namespace.
+    pub pid: i32,
+    /// That process itself; it is a child of ours.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal, where it has one.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// How far [`create`] takes a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Created: it waits for `start`, also when we are gone.
+    Created,
+    /// Running: `create` and `start` in one.
+    Running,
+}
+
+/// Makes a container: everything up to the user's program, or with [`Until::Running`] up to its first instruction. An
+/// error leaves nothing behind.
+pub fn create(
+    store: &Store,
+    id: &ContainerId,
+    bundle: &Bundle,
+    options: plan::Options,
+    until: Until,
+) -> Result<Created, RuntimeError> {
+    if store.peek(id).is_ok() {
+        return Err(RuntimeError::Exists(id.to_string()));
+    }
+    let host = probe::host(bundle, id.as_str());
+    let plan = plan::create(id.as_str(), &bundle.config.spec, &host, options)?;
+    let entry = store.create(id)?;
+    let mut record = record(id, bundle, &plan);
+    let mut done = 0;
+    match bring_up(&entry, &mut record, bundle, &plan, until, &mut done) {
+        Ok(created) => Ok(created),
+        Err(error) => {
+            // A cgroup that was not ours to take stays untouched.
+            (record.cgroup, record.made_cgroups) = own_cgroups(&plan, done);
+            // The first error is the one to tell; what cannot be undone now, `delete --force` will undo.
+            let _ = entry.write(&record).and_then(|()| tear_down(entry, Some(&record)));
+            Err(error)
+        }
+    }
+}
+
+fn bring_up(
+    entry: &Entry,
+    record: &mut Record,
+    bundle: &Bundle,
+    plan: &Plan,
+    until: Until,
+    done: &mut usize,
+) -> Result<Created, RuntimeError> {
+    entry.write(record)?;
+    entry.write_config(&bundle.text)?;
+    launch::prepare_host(plan, done)?;
+    let listener = match until {
+        Until::Running => None,
+        Until::Created => {
+            let listen = UnixListener::bind(entry.start_socket());
+            Some(listen.map_err(|cause| {
+                RuntimeError::io(format!("listen on {:?}", entry.path().join("start.sock")), &cause)
+            })?)
+        }
+    };
+    let waiting = launch::launch(plan, listener.as_ref())?;
+    match release(entry, record, &waiting, plan, until) {
+        Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal }),
+        Err(error) => {
+            waiting.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// The process goes on only when its identity is on disk: from then on others can find and end it.
+fn release(
+    entry: &Entry,
+    record: &mut Record,
+    waiting: &Waiting,
+    plan: &Plan,
+    until: Until,
+) -> Result<(), RuntimeError> {
+    record.process = identity::of(waiting.pid);
+    entry.write(record)?;
+    waiting.go()?;
+    match until {
+        Until::Created => Ok(()),
+        Until::Running => waiting.executed(plan),
+    }
+}
+
+fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {
+    let spec = &bundle.config.spec;
+    let (cgroup, made_cgroups) = own_cgroups(plan, plan.host.len());
+    Record {
+        oci_version: spec.version().clone(),
+        id: id.to_string(),
+        process: None,
+        bundle: bundle.path.clone(),
+        rootfs: bundle.rootfs.clone(),
+        created: jiff::Timestamp::now().to_string(),
+        annotations: spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        owner: rustix::process::getuid().as_raw(),
+        cgroup,
+        made_cgroups,
+    }
+}
+
+/// The container's cgroup, and those made above it, once the first `done` steps of the host lane are carried out.
+fn own_cgroups(plan: &Plan, done: usize) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let own = |planned: &Planned<HostStep>| match &planned.step {
+        HostStep::CreateCgroup { path } | HostStep::AdoptCgroup { path } => Some(PathBuf::from(path)),
+        _ => None,
+    };
+    let mut made: Vec<_> = plan.host[..done].iter().filter_map(own).collect();
+    let leaf = plan.clone.cgroup.as_ref().map(PathBuf::from);
+    let cgroup = leaf.filter(|leaf| made.last() == Some(leaf)).inspect(|_| drop(made.pop()));
+    (cgroup, made)
+}
+
+/// Starts the program of a created container.
+pub fn start(store: &Store, id: &ContainerId) -> Result<(), RuntimeError> {
+    let entry = store.open(id)?;
+    let record = read(&entry, id)?;
+    match entry.status(&record) {
+        Status::Created => {}
+        Status::Stopped => return Err(wrong_state("start", id, Status::Stopped)),
+        status => return Err(wrong_state("start", id, status)),
+    }
+    let connection = UnixStream::connect(entry.start_socket())
+        .map_err(|cause| RuntimeError::io(format!("connect to the waiting process of {id}"), &cause))?;
+    launch::started(connection.as_fd(), &program(&entry))?;
+    let socket = entry.path().join("start.sock");
+    std::fs::remove_file(&socket).map_err(|cause| RuntimeError::io(format!("remove {socket:?}"), &cause))
+}
+
+/// `process.args[0]` of the config as it was at `create`.
+fn program(entry: &Entry) -> String {
+    let text = std::fs::read_to_string(entry.path().join("config.json")).unwrap_or_default();
+    let config = crate::spec::Config::parse(&text).ok();
+    let process = config.and_then(|config| config.spec.process().clone());
+    process.and_then(|process| process.args().clone()?.into_iter().next()).unwrap_or_default()
+}
+
+/// What `state` prints.
+pub fn view(store: &Store, id: &ContainerId) -> Result<View, RuntimeError> {
+    let entry = store.peek(id)?;
+    let record = read(&entry, id)?;
+    let status = entry.status(&record);
+    let alive = record.process.as_ref().filter(|_| status != Status::Stopped);
+    Ok(View {
+        oci_version: record.oci_version,
+        id: record.id,
+        pid: alive.map_or(0, |process| process.pid),
+        status,
+        bundle: record.bundle,
+        rootfs: record.rootfs,
+        created: record.created,
+        annotations: record.annotations,
+        owner: user_name(record.owner),
+    })
+}
+
+fn user_name(uid: u32) -> String {
+    // A static binary does not load the name service of the C library: /etc/passwd is what there is to ask.
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let is_user = |line: &&str| line.split(':').nth(2) == Some(&uid.to_string());
+    passwd.lines().find(is_user).and_then(|line| line.split(':').next()).unwrap_or_default().to_string()
+}
+
+/// Sends `signal` to the first process of a created or running container; with `all` to every process in its cgroup.
+pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(), RuntimeError> {
+    let entry = store.open(id)?;
+    let record = read(&entry, id)?;
+    if all {
+        return kill_all(&record, signal);
+    }
+    let process = record.process.as_ref().ok_or(RuntimeError::NotRunning)?;
+    let pidfd = identity::open(process).map_err(|errno| pidfd_failed(process.pid, errno))?;
+    match sys::send_signal(pidfd.ok_or(RuntimeError::NotRunning)?.as_fd(), signal) {
+        Ok(()) => Ok(()),
+        Err(Errno::SRCH) => Err(RuntimeError::NotRunning),
+        Err(errno) => Err(RuntimeError::Call {
+            what: format!("signal {signal} to the process {} of {id}", process.pid),
+            cause: format!("pidfd_send_signal = {}", sys::errno_name(errno.raw_os_error())),
+        }),
+    }
+}
+
+fn kill_all(record: &Record, signal: i32) -> Result<(), RuntimeError> {
+    let Some(path) = record.cgroup.as_ref().filter(|path| path.is_dir()) else { return Ok(()) };
+    let cgroup = Cgroup::open(path)?;
+    if signal == nix::sys::signal::Signal::SIGKILL as i32 {
+        return Ok(cgroup.kill(KILL_SECONDS)?);
+    }
+    for line in cgroup.read("cgroup.procs")?.lines() {
+        let Some(process) = line.parse().ok().and_then(identity::of) else { continue };
+        if let Some(pidfd) = identity::open(&process).map_err(|errno| pidfd_failed(process.pid, errno))? {
+            // It may end between the two calls: then there is nothing left to signal.
+            let _ = sys::send_signal(pidfd.as_fd(), signal);
+        }
+    }
+    Ok(())
+}
+
+fn pidfd_failed(pid: i32, errno: Errno) -> RuntimeError {
+    RuntimeError::io(format!("pidfd_open({pid})"), &io::Error::from(errno))
+}
+
+/// Removes a container that is stopped or waits for start; with `force` one in any state, and a broken one too.
+pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<(), RuntimeError> {
+    let entry = match store.open(id) {
+        // With force the wish is that it be gone, and it is: as runc.
+        Err(RuntimeError::NotFound(_)) if force => return Ok(()),
+        entry => entry?,
+    };
+    let record = match entry.read() {
+        Ok(record) => record,
+        Err(_) if force => None,
+        Err(error) => return Err(error),
+    };
+    if !force {
+        let record = record.as_ref().ok_or_else(|| wrong_state("delete", id, Status::Creating))?;
+        match entry.status(record) {
+            Status::Stopped | Status::Created => {}
+            status => return Err(wrong_state("delete", id, status)),
+        }
+    }
+    // Without a readable record the config still says where the cgroup is.
+    let record = record.or_else(|| recovered(&entry, id));
+    tear_down(entry, record.as_ref())
+}
+
+/// A record made anew from the copy of the config, for a container whose record was lost.
+fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
+    let text = std::fs::read_to_string(entry.path().join("config.json")).ok()?;
+    let config = crate::spec::Config::parse(&text).ok()?;
+    let cgroup = crate::cgroup::mount_point()?.join(plan::cgroup_path(id.as_str(), &config.spec));
+    Some(Record {
+        oci_version: config.spec.version().clone(),
+        id: id.to_string(),
+        process: None,
+        bundle: PathBuf::new(),
+        rootfs: PathBuf::new(),
+        created: String::new(),
+        annotations: BTreeMap::new(),
+        owner: 0,
+        cgroup: Some(cgroup),
+        made_cgroups: Vec::new(),
+    })
+}
+
+/// Undoes what the record says: processes, cgroups, and last the record itself. A second try goes on where the first
+/// one failed.
+fn tear_down(entry: Entry, record: Option<&Record>) -> Result<(), RuntimeError> {
+    if let Some(record) = record {
+        if let Some(path) = record.cgroup.as_ref().filter(|path| path.is_dir()) {
+            let cgroup = Cgroup::open(path)?;
+            if cgroup.populated()? {
+                cgroup.kill(KILL_SECONDS)?;
+            }
+            cgroup.remove()?;
+        }
+        if let Some(process) = &record.process {
+            end(process)?;
+        }
+        for path in record.made_cgroups.iter().rev() {
+            remove_if_empty(path)?;
+        }
+    }
+    entry.remove()
+}
+
+/// Ends a process that no cgroup of ours held.
+fn end(process: &identity::Identity) -> Result<(), RuntimeError> {
+    let Some(pidfd) = identity::open(process).map_err(|errno| pidfd_failed(process.pid, errno))? else { return Ok(()) };
+    let _ = sys::send_signal(pidfd.as_fd(), nix::sys::signal::Signal::SIGKILL as i32);
+    let mut waiting = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    let limit = rustix::event::Timespec { tv_sec: KILL_SECONDS, tv_nsec: 0 };
+    match rustix::event::poll(&mut waiting, Some(&limit)) {
+        Ok(0) => Err(RuntimeError::Call {
+            what: format!("end the process {}", process.pid),
+            cause: format!("it is still there {KILL_SECONDS} s after SIGKILL"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A cgroup above the container's that was made for it; another container may use it by now.
+fn remove_if_empty(path: &Path) -> Result<(), RuntimeError> {
+    match std::fs::remove_dir(path) {
+        Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy) => {
+            Err(RuntimeError::io(format!("remove the cgroup {path:?}"), &cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read(entry: &Entry, id: &ContainerId) -> Result<Record, RuntimeError> {
+    entry.read()?.ok_or_else(|| wrong_state("look at", id, Status::Creating))
+}
+
+fn wrong_state(verb: &'static str, id: &ContainerId, status: Status) -> RuntimeError {
+    RuntimeError::WrongState { verb, id: id.to_string(), status }
+}

@@ -1,0 +1,108 @@
+//! The facts about this machine that a plan needs, read once.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+
+use super::bundle::Bundle;
+use crate::cgroup;
+use crate::plan::{self, CgroupHost, CgroupLevel, Host};
+use crate::sys;
+
+/// Probes what the plan of `bundle`, to be started as `id`, depends on.
+pub fn host(bundle: &Bundle, id: &str) -> Host {
+    let spec = &bundle.config.spec;
+    let process = spec.process().as_ref();
+    let home_is_set = process.is_none_or(|p| p.env().iter().flatten().any(|variable| variable.starts_with("HOME=")));
+    let uid = process.map_or(0, |process| process.user().uid());
+    Host {
+        rootfs: bundle.rootfs.to_string_lossy().into_owned(),
+        cgroup: cgroup::mount_point().map(|mount| CgroupHost { levels: levels(&mount, &plan::cgroup_path(id, spec)) }),
+        last_capability: sys::last_capability(),
+        in_user_namespace: in_user_namespace(),
+        home: if home_is_set { None } else { home(&bundle.rootfs, uid) },
+    }
+}
+
+/// The cgroups from the root of the hierarchy down to `path` below it.
+fn levels(mount: &Path, path: &str) -> Vec<CgroupLevel> {
+    let mut directory = mount.to_path_buf();
+    let mut levels = vec![level(&directory)];
+    for part in path.split('/') {
+        directory.push(part);
+        levels.push(level(&directory));
+    }
+    levels
+}
+
+fn level(directory: &Path) -> CgroupLevel {
+    let words = |file: &str| {
+        let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
+        text.split_whitespace().map(str::to_string).collect()
+    };
+    let exists = directory.is_dir();
+    let events = match exists {
+        true => fs::read_to_string(directory.join("cgroup.events")).unwrap_or_default(),
+        false => String::new(),
+    };
+    CgroupLevel {
+        path: directory.to_string_lossy().into_owned(),
+        exists,
+        populated: events.contains("populated 1"),
+        frozen: events.contains("frozen 1"),
+        controllers: words("cgroup.controllers"),
+        enabled: words("cgroup.subtree_control"),
+    }
+}
+
+/// The first user namespace maps all ids to themselves (user_namespaces(7)).
+fn in_user_namespace() -> bool {
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !map.split_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+/// The home directory of `uid` in the container's own /etc/passwd, which is looked up below the rootfs and believed
+/// only as far as one line of text (passwd(5)).
+fn home(rootfs: &Path, uid: u32) -> Option<String> {
+    const MAX_PASSWD: u64 = 1 << 20;
+    let root = openat2(CWD, rootfs, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::empty()).ok()?;
+    // A FIFO in its place would block an open for reading.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let passwd = File::from(openat2(&root, "etc/passwd", flags, Mode::empty(), resolve).ok()?);
+    if !passwd.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut text = Vec::new();
+    passwd.take(MAX_PASSWD).read_to_end(&mut text).ok()?;
+    home_of(&String::from_utf8_lossy(&text), uid)
+}
+
+fn home_of(passwd: &str, uid: u32) -> Option<String> {
+    passwd
+        .lines()
+        .find_map(|line| {
+            let fields: Vec<_> = line.split(':').collect();
+            let found = fields.get(2)?.parse() == Ok(uid);
+            found
+                .then(|| fields.get(5).copied().unwrap_or_default())
+                .filter(|home| home.starts_with('/'))
+                .map(str::to_string)
+        })
+        .filter(|home| !home.contains('\0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::home_of;
+
+    #[test]
+    fn home_is_the_sixth_field_of_the_users_line() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:33::/srv/www:/bin/sh\nno:x:5:5:::\n";
+        assert_eq!(home_of(passwd, 0).as_deref(), Some("/root"));
+        assert_eq!(home_of(passwd, 33).as_deref(), Some("/srv/www"));
+        assert_eq!(home_of(passwd, 5), None);
+        assert_eq!(home_of(passwd, 7), None);
+    }
+}

@@ -1,0 +1,229 @@
+//! What is known of a container between two commands: a directory `<root>/<id>` with its record, a copy of its
+//! config.json, and the socket on which it waits for `start`.
+//!
+//! The record is written before anything is done to the machine, and replaced by rename(2): whatever instant a kill -9
+//! comes at, `delete --force` finds what there is to undo.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::error::RuntimeError;
+use super::identity::{self, Identity};
+use crate::cgroup::Cgroup;
+use crate::spec::ContainerId;
+
+/// The record of one container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// `ociVersion` of the config.
+    pub oci_version: String,
+    /// The container's id.
+    pub id: String,
+    /// The container's first process; none until it exists.
+    pub process: Option<Identity>,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of the rootfs.
+    pub rootfs: PathBuf,
+    /// When `create` began, RFC 3339.
+    pub created: String,
+    /// The config's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// User who created it.
+    pub owner: u32,
+    /// The container's cgroup directory.
+    pub cgroup: Option<PathBuf>,
+    /// Cgroup directories above it that are made for it, outermost first.
+    pub made_cgroups: Vec<PathBuf>,
+}
+
+/// The runtime specification's states, with runc's `paused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// `create` has not come to its end.
+    Creating,
+    /// Waits for `start`.
+    Created,
+    /// The user's program runs.
+    Running,
+    /// The cgroup is frozen.
+    Paused,
+    /// The process is gone.
+    Stopped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Status::Creating => "creating",
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+        })
+    }
+}
+
+/// The directory that holds the state of containers.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A container's own directory in the store, locked against other commands until it is dropped.
+#[derive(Debug)]
+pub struct Entry {
+    path: PathBuf,
+    /// Holds the lock (flock(2)); also the way to a socket whose path would be too long for sockaddr_un.
+    directory: File,
+}
+
+impl Store {
+    /// The store in `root`; the directory is made when it is needed.
+    pub fn new(root: PathBuf) -> Store {
+        Store { root }
+    }
+
+    /// Where root's containers are kept, or an ordinary user's.
+    pub fn default_root() -> PathBuf {
+        match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+            Some(dir) if !rustix::process::geteuid().is_root() => PathBuf::from(dir).join("glassbox"),
+            _ => PathBuf::from("/run/glassbox"),
+        }
+    }
+
+    /// Makes the directory of a new container. mkdir(2) decides who comes first.
+    pub fn create(&self, id: &ContainerId) -> Result<Entry, RuntimeError> {
+        let what = || format!("make the state directory of {id} in {:?}", self.root);
+        let mut builder = DirBuilder::new();
+        builder.mode(0o700);
+        builder.recursive(true).create(&self.root).map_err(|cause| RuntimeError::io(what(), &cause))?;
+        let path = self.root.join(id.as_str());
+        match builder.recursive(false).create(&path) {
+            Ok(()) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(RuntimeError::Exists(id.to_string()));
+            }
+            Err(cause) => return Err(RuntimeError::io(what(), &cause)),
+        }
+        self.open(id)
+    }
+
+    /// Opens and locks the directory of a container.
+    pub fn open(&self, id: &ContainerId) -> Result<Entry, RuntimeError> {
+        let entry = self.peek(id)?;
+        let what = || format!("lock the state directory {:?}", entry.path);
+        flock(&entry.directory, FlockOperation::LockExclusive)
+            .map_err(|errno| RuntimeError::io(what(), &errno.into()))?;
+        // Whoever held the lock may have deleted the container.
+        if !entry.path.is_dir() {
+            return Err(RuntimeError::NotFound(id.to_string()));
+        }
+        Ok(entry)
+    }
+
+    /// Opens the directory of a container to look at it, without a lock: every file in it is replaced whole.
+    pub fn peek(&self, id: &ContainerId) -> Result<Entry, RuntimeError> {
+        let path = self.root.join(id.as_str());
+        match File::open(&path) {
+            Ok(directory) => Ok(Entry { path, directory }),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Err(RuntimeError::NotFound(id.to_string())),
+            Err(cause) => Err(RuntimeError::io(format!("open the state directory {path:?}"), &cause)),
+        }
+    }
+
+    /// The ids of all containers, sorted. Names that are no ids are left alone.
+    pub fn ids(&self) -> Result<Vec<ContainerId>, RuntimeError> {
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(RuntimeError::io(format!("read the state directory {:?}", self.root), &cause)),
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut ids: Vec<_> = names.filter_map(|name| ContainerId::new(&name).ok()).collect();
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+impl Entry {
+    /// Replaces the record.
+    pub fn write(&self, record: &Record) -> Result<(), RuntimeError> {
+        let text = serde_json::to_vec(record).expect("a record has only text keys");
+        self.replace("state.json", &text)
+    }
+
+    /// Keeps the config as it was at `create`: what is changed in the bundle later does not matter (runtime.md, create).
+    pub fn write_config(&self, text: &str) -> Result<(), RuntimeError> {
+        self.replace("config.json", text.as_bytes())
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
+        let new = self.path.join(format!(".{name}.new"));
+        let write = || -> io::Result<()> {
+            File::create(&new)?.write_all(bytes)?;
+            fs::rename(&new, self.path.join(name))
+        };
+        write().map_err(|cause| RuntimeError::io(format!("write {:?}", self.path.join(name)), &cause))
+    }
+
+    /// The record; `None` where `create` was interrupted before it wrote one.
+    pub fn read(&self) -> Result<Option<Record>, RuntimeError> {
+        const MAX_RECORD: u64 = 16 << 20;
+        let path = self.path.join("state.json");
+        let broken = |cause: String| RuntimeError::Call { what: format!("read {path:?}"), cause };
+        match fs::metadata(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) if metadata.len() > MAX_RECORD => return Err(broken(format!("{} bytes", metadata.len()))),
+            _ => {}
+        }
+        let text = fs::read(&path).map_err(|cause| broken(cause.to_string()))?;
+        serde_json::from_slice(&text).map(Some).map_err(|cause| broken(cause.to_string()))
+    }
+
+    /// The directory of this container.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Path of the socket that `start` connects to, short enough for sockaddr_un whatever the store's own path.
+    pub fn start_socket(&self) -> PathBuf {
+        use std::os::fd::AsRawFd;
+        PathBuf::from(format!("/proc/self/fd/{}/start.sock", self.directory.as_raw_fd()))
+    }
+
+    /// Whether the container still waits for `start`.
+    pub fn awaits_start(&self) -> bool {
+        self.path.join("start.sock").exists()
+    }
+
+    /// Removes the directory and all in it.
+    pub fn remove(self) -> Result<(), RuntimeError> {
+        fs::remove_dir_all(&self.path).map_err(|cause| RuntimeError::io(format!("remove {:?}", self.path), &cause))
+    }
+
+    /// The state of the container as the kernel shows it now.
+    pub fn status(&self, record: &Record) -> Status {
+        let Some(process) = &record.process else { return Status::Creating };
+        if !identity::is_alive(process) {
+            return Status::Stopped;
+        }
+        if self.awaits_start() {
+            return Status::Created;
+        }
+        let frozen = record.cgroup.as_ref().and_then(|path| Cgroup::open(path).ok());
+        match frozen.and_then(|cgroup| cgroup.read_key("cgroup.events", "frozen").ok()?) {
+            Some(1) => Status::Paused,
+            _ => Status::Running,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! execve(2) with arrays that were prepared before the clone.
+
+use std::ffi::{CStr, CString, c_char};
+use std::marker::PhantomData;
+
+use rustix::io::Errno;
+
+use super::clone::last_errno;
+
+/// A null-terminated array of pointers to C strings, as execve(2) takes it.
+pub struct CStringArray<'a> {
+    pointers: Vec<*const c_char>,
+    strings: PhantomData<&'a [CString]>,
+}
+
+impl<'a> CStringArray<'a> {
+    /// Points to each of `strings`, which it borrows.
+    pub fn new(strings: &'a [CString]) -> Self {
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect();
+        CStringArray { pointers, strings: PhantomData }
+    }
+}
+
+/// Becomes the program `path`; comes back only with an error.
+pub fn execve(path: &CStr, args: &CStringArray<'_>, env: &CStringArray<'_>) -> Errno {
+    // SAFETY: `path` is a C string; both arrays end with a null pointer and point to C strings that they borrow.
+    unsafe { libc::execve(path.as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr()) };
+    last_errno()
+}
