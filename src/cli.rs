@@ -67,6 +67,8 @@ pub enum Command {
     Delete(commands::delete::Args),
     /// List the containers
     List(commands::list::Args),
+    /// Tell how a container would start, step by step, without starting it
+    Explain(commands::explain::Args),
     /// Show which cgroup files a pod's requests and limits become, and why
     Qos(commands::qos::Args),
     /// Take, play or test a guided lab

@@ -5,6 +5,7 @@ pub mod container;
 pub mod create;
 pub mod delete;
 pub mod doctor;
+pub mod explain;
 pub mod kill;
 pub mod lab;
 pub mod list;
@@ -47,6 +48,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Kill(args) => kill::run(args, &cli.global),
         Command::Delete(args) => delete::run(args, &cli.global),
         Command::List(args) => list::run(args, &cli.global),
+        Command::Explain(args) => explain::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global),

@@ -198,7 +198,7 @@ fn parameter(parameter: &FsParameter) -> String {
 }
 
 fn rule(rule: &DeviceRule) -> Value {
-    let access: String = [('m', 1), ('r', 2), ('w', 4)]
+    let access: String = [('r', 2), ('w', 4), ('m', 1)]
         .iter()
         .filter(|(_, bit)| rule.access & bit != 0)
         .map(|(letter, _)| letter)

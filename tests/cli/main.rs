@@ -1,6 +1,7 @@
 //! The command line as a user sees it: whole outputs, no root needed.
 
 mod doctor;
+mod explain;
 mod qos;
 #[allow(dead_code)]
 mod support;
