@@ -50,6 +50,11 @@ test-vm: ## the tests that need root and cgroup v2, in the VM; KERNELS="6.1 6.12
 test-6.12: ## the VM's tests under Linux 6.12
 	@$(MAKE) --no-print-directory test-vm KERNELS=6.12
 
+.PHONY: bench
+bench: ## run /bin/true beside runc and crun; BENCH="--vm --runs 60" for the VM
+	@rootfs-scripts/install-tools build vm
+	@tests/bench/run $(BENCH)
+
 .PHONY: vm-shell
 vm-shell: ## a login shell in the VM, with glassbox in it
 	@rootfs-scripts/install-tools build vm
