@@ -72,7 +72,11 @@ impl Message {
     /// Receives one message; `None` where the other side is gone, or says what no side of ours says.
     pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<(Message, Option<OwnedFd>)>, Failure> {
         let mut bytes = [0; 16];
-        let (length, descriptor) = sys::receive_message(socket, &mut bytes)?;
+        let (length, descriptor) = match sys::receive_message(socket, &mut bytes) {
+            // It died with a message of ours unread (unix(7)): gone is gone.
+            Err(Failure { errno: Errno::CONNRESET, .. }) => return Ok(None),
+            received => received?,
+        };
         Ok(Some(length).filter(|length| *length == bytes.len()).and(Message::decode(&bytes)).map(|it| (it, descriptor)))
     }
 }

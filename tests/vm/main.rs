@@ -5,5 +5,6 @@
 
 mod machine;
 mod qos;
+mod runtime;
 #[allow(dead_code)]
 mod support;
