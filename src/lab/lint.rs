@@ -46,8 +46,9 @@ pub fn lint(draft: Draft) -> Result<Lab, Vec<Problem>> {
         return Err(problems);
     }
     let [en, zh] = draft.words;
+    let [file, _] = draft.names;
     let Front { id: (id, _), minutes, seeds, requires, vars, predict, steps } = draft.front;
-    Ok(Lab { track: draft.track, id, minutes, seeds, requires, vars, predict, steps, en, zh, files: draft.files })
+    Ok(Lab { file, track: draft.track, id, minutes, seeds, requires, vars, predict, steps, en, zh, files: draft.files })
 }
 
 struct Lint<'a> {

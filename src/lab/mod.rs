@@ -13,6 +13,19 @@ pub mod judge;
 pub mod read;
 pub mod say;
 
+pub mod cannot;
+pub mod cgroup;
+pub mod interrupt;
+pub mod machine;
+pub mod processes;
+pub mod progress;
+pub mod record;
+pub mod residue;
+pub mod run;
+pub mod scene;
+pub mod trial;
+pub mod typist;
+
 mod front;
 mod front_check;
 pub mod library;

@@ -3,7 +3,7 @@
 use super::check::Expect;
 use super::judge::{Shown, Verdict};
 use super::lang::Lang;
-use super::quantity::{Tolerance, number};
+use super::quantity::number;
 use super::read::Missing;
 
 /// `expected 64M, found max, in $CG/memory.max`
@@ -48,7 +48,7 @@ pub fn expected(verdict: &Verdict, lang: Lang) -> String {
         (Expect::Succeeds, Lang::Zh) => "退出码 0".to_string(),
     };
     match verdict.tolerance {
-        Some(tolerance) => format!("{said} {}", slack(tolerance)),
+        Some(tolerance) => format!("{said} {}{tolerance}", lang.pick("+/- ", "±")),
         None => said,
     }
 }
@@ -63,10 +63,6 @@ pub fn found(verdict: &Verdict, lang: Lang) -> String {
         (Shown::Text(_), Expect::Succeeds, Lang::Zh) => "退出码 0".to_string(),
         _ => shown(&verdict.found, lang),
     }
-}
-
-fn slack(tolerance: Tolerance) -> String {
-    format!("±{tolerance}")
 }
 
 fn shown(value: &Shown, lang: Lang) -> String {
@@ -110,7 +106,7 @@ fn absent(missing: &Missing, lang: Lang) -> String {
 /// The first line of a long answer, which is enough to recognise it.
 fn first_line(text: &str) -> String {
     match text.split_once('\n') {
-        Some((first, _)) => format!("{first} …"),
+        Some((first, _)) => format!("{first} ..."),
         None => text.to_string(),
     }
 }
@@ -174,7 +170,7 @@ mod tests {
                         Shown::Ratio(Some(2.96)),
                     )
                 },
-                "expected 4 times the growth of low/cpu.stat ±20%, found 3.0 times, in $CG/memory.max",
+                "expected 4 times the growth of low/cpu.stat +/- 20%, found 3.0 times, in $CG/memory.max",
                 "期望 增长为 low/cpu.stat 的 4 倍 ±20%，实际 3.0 倍，见 $CG/memory.max",
             ),
             (
@@ -199,8 +195,8 @@ mod tests {
                     Expect::Matches(Pattern(regex_lite::Regex::new("^0-1$").expect("a pattern"))),
                     Shown::Text(text("0\n1")),
                 ),
-                "expected a match of /^0-1$/, found 0 …, in $CG/memory.max",
-                "期望 匹配 /^0-1$/，实际 0 …，见 $CG/memory.max",
+                "expected a match of /^0-1$/, found 0 ..., in $CG/memory.max",
+                "期望 匹配 /^0-1$/，实际 0 ...，见 $CG/memory.max",
             ),
         ];
         for (verdict, en, zh) in cases {

@@ -15,6 +15,8 @@ use super::requires::Require;
 /// One lab.
 #[derive(Debug, Clone)]
 pub struct Lab {
+    /// How its reader would name its `lab.md`.
+    pub file: String,
     /// The folder above the lab's own: `kubernetes`.
     pub track: String,
     /// The name by which it is called, unique among all labs.
