@@ -25,7 +25,7 @@ use crate::error;
 
 /// The whole program: parses the arguments, runs the verb, prints its error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(applet::arguments(std::env::args_os()));
     match dispatch(&cli) {
         Ok(code) => code,
         Err(error) => {

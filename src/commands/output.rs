@@ -21,3 +21,8 @@ pub fn colour() -> bool {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !no_color && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
+
+/// Whether stdout is a terminal that understands cursor movement: `TERM` is set and is not `dumb`.
+pub fn moves_cursor() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}

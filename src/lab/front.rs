@@ -90,6 +90,7 @@ struct RawStep {
     show: Option<String>,
     check: Vec<Spanned<RawCheck>>,
     solve: String,
+    replay: Option<String>,
     #[serde(default)]
     slip: Vec<RawSlip>,
     #[serde(default)]
@@ -219,6 +220,7 @@ fn step(raw: &RawStep, place: &Place<'_>, refuse: &mut impl FnMut(Range<usize>, 
         show: raw.show.clone().unwrap_or_else(|| raw.solve.clone()),
         checks,
         solve: raw.solve.clone(),
+        replay: raw.replay.clone().unwrap_or_else(|| raw.solve.clone()),
         slips,
         plot: raw.plot.clone(),
         setup: raw.setup.clone(),

@@ -15,6 +15,7 @@ pub mod say;
 
 pub mod cannot;
 pub mod cgroup;
+pub mod guide;
 pub mod interrupt;
 pub mod machine;
 pub mod processes;

@@ -12,7 +12,7 @@ use super::judge::{Verdict, Watch, all_hold};
 use super::machine::Machine;
 use super::residue::Thing;
 use super::scene::{Scene, SceneError};
-use super::script::{Lab, Step};
+use super::script::Lab;
 use super::typist::{TypeError, Typist, commands};
 
 /// How often the kernel's files are read while something is awaited.
@@ -68,6 +68,8 @@ pub struct Session<'l> {
     scene: Scene,
     typist: Option<Typist>,
     interrupt: Interrupt,
+    /// The shell that a learner types into, if one does.
+    learner: Option<i32>,
 }
 
 impl<'l> Session<'l> {
@@ -77,7 +79,23 @@ impl<'l> Session<'l> {
     /// If the machine refuses.
     pub fn open(lab: &'l Lab, seed: u64, machine: &Machine, interrupt: &Interrupt) -> Result<Session<'l>, RunError> {
         let scene = Scene::set(lab, lab.vars.pick(seed), machine.cgroup.clone())?;
-        Ok(Session { lab, scene, typist: None, interrupt: interrupt.clone() })
+        Ok(Session { lab, scene, typist: None, interrupt: interrupt.clone(), learner: None })
+    }
+
+    /// Makes the shell known that a learner types into.
+    pub fn set_learner(&mut self, pid: i32) {
+        self.learner = Some(pid);
+        self.scene.set_shell(pid);
+    }
+
+    /// The lab.
+    pub fn lab(&self) -> &'l Lab {
+        self.lab
+    }
+
+    /// Whether a signal asks the runner to end.
+    pub fn interrupted(&self) -> Option<i32> {
+        self.interrupt.came()
     }
 
     /// The scene.
@@ -85,17 +103,21 @@ impl<'l> Session<'l> {
         &self.scene
     }
 
-    /// Enters a step from a fresh scene: the solutions of the steps before it are typed, then its own `setup`.
+    /// Enters a step from a fresh scene: what the steps before it leave is made again, then its own `setup` is typed.
+    ///
+    /// The learner's shell, if there is one, lives on.
     ///
     /// # Errors
     /// If one of these commands fails.
     pub fn enter_afresh(&mut self, step: usize) -> Result<(), RunError> {
         self.typist = None;
-        self.scene.quiet();
+        if self.learner.is_none() {
+            self.scene.quiet();
+        }
         self.scene.renew()?;
         for earlier in &self.lab.steps[..step] {
             self.perform(&earlier.setup, None, &mut |_| ())?;
-            self.perform(&earlier.solve, None, &mut |_| ())?;
+            self.perform(&earlier.replay, None, &mut |_| ())?;
         }
         self.enter(step)
     }
@@ -113,7 +135,9 @@ impl<'l> Session<'l> {
     /// # Errors
     /// If the shell that they may ask about cannot be started.
     pub fn watch(&mut self, checks: &[Check]) -> Result<Watch, RunError> {
-        self.typist()?;
+        if self.learner.is_none() {
+            self.typist()?;
+        }
         Ok(Watch::start(checks, self.scene.scope()))
     }
 
@@ -206,16 +230,11 @@ impl<'l> Session<'l> {
         Ok(self.scene.leave()?)
     }
 
-    /// The steps of the lab.
-    pub fn steps(&self) -> &'l [Step] {
-        &self.lab.steps
-    }
-
     /// Starts the shell, if none is running.
     fn typist(&mut self) -> Result<(), RunError> {
         if self.typist.is_none() {
             let typist = Typist::start(&self.scene, self.interrupt.clone())?;
-            self.scene.set_shell(typist.pid());
+            self.scene.set_shell(self.learner.unwrap_or(typist.pid()));
             self.typist = Some(typist);
         }
         Ok(())

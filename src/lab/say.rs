@@ -17,7 +17,7 @@ pub fn sentence(verdict: &Verdict, lang: Lang) -> String {
     }
 }
 
-/// What was expected: `64M`, `at least 3`, `growth of at least 1`.
+/// What was expected: `64M`, `at least 3`, `at least +1`.
 pub fn expected(verdict: &Verdict, lang: Lang) -> String {
     let other = verdict.other.as_ref().map(|other| shown(other, lang)).unwrap_or_default();
     let said = match (&verdict.expect, lang) {
@@ -30,8 +30,8 @@ pub fn expected(verdict: &Verdict, lang: Lang) -> String {
         (Expect::Le(high), Lang::Zh) => format!("至多 {high}"),
         (Expect::Between(low, high), Lang::En) => format!("{low} to {high}"),
         (Expect::Between(low, high), Lang::Zh) => format!("{low} 到 {high}"),
-        (Expect::Grew(least), Lang::En) => format!("growth of at least {least}"),
-        (Expect::Grew(least), Lang::Zh) => format!("至少增长 {least}"),
+        (Expect::Grew(least), Lang::En) => format!("at least +{least}"),
+        (Expect::Grew(least), Lang::Zh) => format!("至少 +{least}"),
         (Expect::GrewTimes { factor, than }, Lang::En) => format!("{factor} times the growth of {than}"),
         (Expect::GrewTimes { factor, than }, Lang::Zh) => format!("增长为 {than} 的 {factor} 倍"),
         (Expect::Exists, Lang::En) => "it to be there".to_string(),
@@ -53,7 +53,7 @@ pub fn expected(verdict: &Verdict, lang: Lang) -> String {
     }
 }
 
-/// What was found: `max`, `134217728 (128M)`, `no growth (now 3)`.
+/// What was found: `max`, `134217728 (128M)`, `+0 (now 3)`.
 pub fn found(verdict: &Verdict, lang: Lang) -> String {
     match (&verdict.found, &verdict.expect, lang) {
         (Shown::Text(_), Expect::Exists, Lang::En) => "it".to_string(),
@@ -71,8 +71,8 @@ fn shown(value: &Shown, lang: Lang) -> String {
         Shown::Text(text) => size(&first_line(text)),
         Shown::Missing(missing) => absent(missing, lang),
         Shown::Grown { by, now } => match lang {
-            Lang::En => format!("growth of {by} (now {now})"),
-            Lang::Zh => format!("增长 {by}（现为 {now}）"),
+            Lang::En => format!("+{by} (now {now})"),
+            Lang::Zh => format!("+{by}（现为 {now}）"),
         },
         Shown::Ratio(Some(ratio)) => match lang {
             Lang::En => format!("{ratio:.1} times"),
@@ -154,8 +154,8 @@ mod tests {
             ),
             (
                 verdict(Expect::Grew(text("1")), Shown::Grown { by: 0.0, now: 3.0 }),
-                "expected growth of at least 1, found growth of 0 (now 3), in $CG/memory.max",
-                "期望 至少增长 1，实际 增长 0（现为 3），见 $CG/memory.max",
+                "expected at least +1, found +0 (now 3), in $CG/memory.max",
+                "期望 至少 +1，实际 +0（现为 3），见 $CG/memory.max",
             ),
             (
                 verdict(Expect::Exists, Shown::Missing(Missing::File)),

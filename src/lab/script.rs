@@ -78,6 +78,8 @@ pub struct Step {
     pub checks: Vec<Check>,
     /// Commands that bring it about.
     pub solve: String,
+    /// Commands that bring about what later steps need of this one, where that is less than `solve`.
+    pub replay: String,
     /// Wrong ways that are known and have words of their own.
     pub slips: Vec<Slip>,
     /// Files below `$CG` that are worth drawing while the step is open.

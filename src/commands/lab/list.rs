@@ -1,0 +1,134 @@
+//! `glassbox lab list`.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
+
+use super::page::Page;
+use super::{Common, phrases, reason};
+use crate::commands::output;
+use crate::lab::cannot;
+use crate::lab::lang::Lang;
+use crate::lab::library::Entry;
+use crate::lab::machine::Machine;
+use crate::lab::progress::{self, Progress, Taken};
+use crate::lab::scene::PROGRAMS;
+use crate::lab::script::Lab;
+
+/// Flags of `glassbox lab list`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// How to write the list
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table, for people
+    Text,
+    /// An array with one object a lab, for programs
+    Json,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let (entries, lang, machine) = (args.common.entries()?, args.common.lang(), Machine::probe());
+    let progress = Progress::load(&progress::path())?;
+    let taken = |entry: &Entry| progress.0.get(&entry.id).cloned().unwrap_or_default();
+    match args.format {
+        Format::Json => {
+            let list: Vec<_> = entries.iter().map(|entry| object(entry, &taken(entry), &machine, lang)).collect();
+            output::print(&format!("{}\n", serde_json::to_string_pretty(&list)?))?;
+        }
+        Format::Text => output::print(&text(&entries, taken, &machine, lang))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(entries: &[Entry], taken: impl Fn(&Entry) -> Taken, machine: &Machine, lang: Lang) -> String {
+    if entries.is_empty() {
+        return format!("{}\n", phrases::list_empty(lang));
+    }
+    let page = Page::of_stdout();
+    let ids = entries.iter().map(|entry| entry.id.width()).max().unwrap_or_default() + 2;
+    let row = |id: &str, minutes: &str, here: &str, done: &str, title: &str| {
+        let cells = [pad(id, ids), pad(minutes, 6), pad(here, 8), pad(done, 6)];
+        format!("  {}{title}\n", cells.concat())
+    };
+    let [head, minutes, here] = [phrases::list_head(lang), phrases::list_minutes(lang), phrases::list_here(lang)];
+    let mut out = row(&head, &minutes, &here, &phrases::list_done(lang), &phrases::list_title(lang));
+    let mut track = "";
+    for entry in entries {
+        if entry.track != track {
+            track = &entry.track;
+            out.push_str(&format!("{}\n", page.strong(track)));
+        }
+        let lab = match &entry.lab {
+            Ok(lab) => lab,
+            Err(problems) => {
+                out.push_str(&row(&entry.id, "", "", "", &phrases::broken(lang, problems.len())));
+                continue;
+            }
+        };
+        let unmet = machine.unmet(lab, &PROGRAMS);
+        let here = if unmet.is_empty() { phrases::yes(lang) } else { phrases::no(lang) };
+        out.push_str(&row(
+            &lab.id,
+            &lab.minutes.to_string(),
+            &here,
+            &how_far(lab, &taken(entry), lang),
+            &lab.words(lang).title,
+        ));
+        if let Some(first) = unmet.first() {
+            out.push_str(&page.wrapped("      ", &reason(first, lang)));
+        }
+    }
+    out + &page.wrapped("", &phrases::list_hint(lang))
+}
+
+fn how_far(lab: &Lab, taken: &Taken, lang: Lang) -> String {
+    if taken.finished.is_some() {
+        return phrases::finished(lang);
+    }
+    let steps = lab.steps.iter().filter(|step| taken.done.contains(&step.id) || taken.solved.contains(&step.id));
+    format!("{}/{}", steps.count(), lab.steps.len())
+}
+
+/// Fills up to a number of columns; a text that is longer keeps one space behind it.
+fn pad(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width()).max(1)))
+}
+
+fn object(entry: &Entry, taken: &Taken, machine: &Machine, lang: Lang) -> Value {
+    let lab = match &entry.lab {
+        Ok(lab) => lab,
+        Err(problems) => {
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            return json!({ "track": entry.track, "id": entry.id, "problems": problems });
+        }
+    };
+    let unmet = machine.unmet(lab, &PROGRAMS);
+    let because: Vec<_> = unmet
+        .iter()
+        .map(|unmet| {
+            let (because, remedy) = (cannot::because(unmet, lang), cannot::remedy(unmet, lang));
+            json!({ "requires": unmet.require.to_string(), "because": because, "remedy": remedy })
+        })
+        .collect();
+    json!({
+        "track": lab.track,
+        "id": lab.id,
+        "title": lab.words(lang).title,
+        "minutes": lab.minutes,
+        "seeds": lab.seeds,
+        "steps": lab.steps.iter().map(|step| &step.id).collect::<Vec<_>>(),
+        "runnable": unmet.is_empty(),
+        "cannot": because,
+        "progress": taken,
+    })
+}
