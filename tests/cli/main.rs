@@ -2,6 +2,7 @@
 
 mod doctor;
 mod explain;
+mod lab;
 mod qos;
 #[allow(dead_code)]
 mod support;

@@ -1,0 +1,281 @@
+//! `glassbox lab` on a real cgroup v2 kernel: every lab is red, green and clean; what a lab leaves behind is caught; and
+//! whoever stops a lab, however rudely, leaves nothing.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::support::{Machine, machine, sh, wait_until};
+
+#[test]
+fn every_lab_is_red_green_and_clean() {
+    let machine = machine();
+    let tested = machine.glassbox(["lab", "test"]);
+    assert_eq!(tested.status, 0, "{}\n{}", tested.stdout, tested.stderr);
+    assert!(tested.stdout.ends_with(" 0 with problems, 0 cannot run here\n"), "{}", tested.stdout);
+}
+
+#[test]
+fn a_play_ends_with_every_check_ticked_in_both_languages() {
+    let machine = machine();
+    for (lang, all_hold) in [("en", "checks hold.\n"), ("zh", "项检查全部成立。\n")] {
+        let played = machine.glassbox(["lab", "play", "mem-oom", "--auto", "--lang", lang]);
+        assert_eq!((played.status, played.stderr.as_str()), (0, ""), "{}", played.stdout);
+        assert!(played.stdout.contains(all_hold), "{}", played.stdout);
+        assert!(played.stdout.contains("[ok] $CG/memory.events (oom_kill)"), "{}", played.stdout);
+    }
+}
+
+const LAB: &str = r#"+++
+format   = 1
+id       = "tiny"
+lang     = "en"
+minutes  = 2
+seeds    = ["000 01"]
+requires = ["root", "cgroup2:pids"]
+
+[[step]]
+id    = "limit"
+check = [{ cgroup = "pids.max", eq = 7 }]
+solve = '''
+echo 7 > $CG/pids.max'''
+slip  = [{ id = "none", when = { cgroup = "pids.max", eq = 0 }, do = 'echo 0 > $CG/pids.max' }]
++++
+# Tiny
+T
+## limit
+L
+### hint
+H
+### slip none
+S
+## end
+E
+### question
+Q
+"#;
+
+/// A set with one lab, whose solution also does something else.
+fn set(machine: &Machine, also: &str) -> PathBuf {
+    let dir = machine.directory().join("labs");
+    let lab = dir.join("track/tiny");
+    fs::create_dir_all(&lab).unwrap();
+    let english = LAB.replacen("echo 7 > $CG/pids.max", &format!("echo 7 > $CG/pids.max\n{also}"), 1);
+    fs::write(lab.join("lab.md"), &english).unwrap();
+    fs::write(lab.join("lab.zh.md"), LAB.split("+++\n").nth(2).unwrap()).unwrap();
+    dir
+}
+
+#[test]
+fn what_a_lab_leaves_behind_is_named() {
+    let machine = machine();
+    let cases = [
+        (
+            "mkdir /run/gb-left; mount -t tmpfs left /run/gb-left",
+            "mount /run/gb-left (tmpfs left)",
+            "umount /run/gb-left; rmdir /run/gb-left",
+        ),
+        ("mkdir /sys/fs/cgroup/gb-left", "cgroup gb-left", "rmdir /sys/fs/cgroup/gb-left"),
+        ("ip link add gb-left type bridge", "link gb-left", "ip link del gb-left"),
+        ("ip netns add gb-left", "namespace net:[", "ip netns del gb-left; umount /run/netns; rmdir /run/netns"),
+    ];
+    for (also, named, undo) in cases {
+        let set = set(&machine, also);
+        let tested = machine.glassbox(["lab", "test", "--labs", set.to_str().unwrap()]);
+        let undone = sh(undo);
+        assert_eq!((tested.status, undone.status), (1, 0), "{also}: {tested:?} {undone:?}");
+        let expected = format!("lab.md:1: left behind: {named}");
+        assert!(tested.stdout.contains(&expected), "{also}\nexpected: {expected}\nfound: {}", tested.stdout);
+    }
+}
+
+#[test]
+fn processes_and_mounts_of_the_scratch_world_are_the_runners_to_take_away() {
+    let machine = machine();
+    let also = "sh -c 'echo 0 > $CG/cgroup.procs; exec sleep 1000' &\nsetsid sleep 1000 &\nenv -i sleep 1000 &\n\
+                mkdir m; mount -t tmpfs inner m; mkdir $CG/a $CG/a/b";
+    let set = set(&machine, also);
+    let tested = machine.glassbox(["lab", "test", "--labs", set.to_str().unwrap()]);
+    assert_eq!(tested.status, 0, "{tested:?}");
+}
+
+#[test]
+fn a_signal_at_any_time_leaves_nothing() {
+    let machine = machine();
+    let set = set(&machine, "sleep 1000");
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut play = start_play(&machine, &set);
+        kill(Pid::from_raw(i32::try_from(play.id()).unwrap()), signal).unwrap();
+        assert_eq!(play.wait().unwrap().code(), Some(128 + signal as i32));
+        machine.assert_clean();
+    }
+}
+
+#[test]
+fn the_next_start_clears_away_what_a_killed_run_left() {
+    let machine = machine();
+    let before = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap();
+    assert_eq!(sh("echo -pids > /sys/fs/cgroup/cgroup.subtree_control").status, 0);
+    let set_dir = set(&machine, "sleep 1000");
+    let mut play = start_play(&machine, &set_dir);
+    play.kill().unwrap();
+    play.wait().unwrap();
+    let left = sh("ls -d /sys/fs/cgroup/glassbox-lab-*; cat /sys/fs/cgroup/cgroup.subtree_control");
+    assert!(left.stdout.contains("/glassbox-lab-") && left.stdout.contains("pids"), "{left:?}");
+    let set_dir = set(&machine, "true");
+    let next = machine.glassbox(["lab", "play", "tiny", "--labs", set_dir.to_str().unwrap()]);
+    assert_eq!(next.status, 0, "{next:?}");
+    assert_eq!(next.stderr, "Cleared away what a killed run of lab tiny had left.\n");
+    let after = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap();
+    assert!(!after.contains("pids"), "what was enabled is disabled again: {after}");
+    assert_eq!(sh("echo +pids > /sys/fs/cgroup/cgroup.subtree_control").status, 0);
+    assert_eq!(fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap().len(), before.len());
+}
+
+/// Plays the lab whose solution sleeps, until it sleeps.
+fn start_play(machine: &Machine, set: &Path) -> Child {
+    let mut play = Command::new(machine.binary());
+    play.args(["lab", "play", "tiny", "--labs"]).arg(set).stdin(Stdio::null()).stdout(Stdio::piped());
+    let play = play.spawn().unwrap();
+    wait_until("the solution sleeps", || sh("pgrep -x sleep || ps | grep '[s]leep 1000'").status == 0);
+    play
+}
+
+/// A learner at a terminal.
+struct Learner {
+    child: Child,
+    terminal: fs::File,
+    screen: Arc<Mutex<String>>,
+}
+
+impl Learner {
+    fn start(machine: &Machine, args: &[&str]) -> Learner {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let tty: OwnedFd = pty.slave;
+        let stdio = || Stdio::from(tty.try_clone().unwrap());
+        let mut command = Command::new("setsid");
+        command
+            .arg("--ctty")
+            .arg(machine.binary())
+            .args(["lab", "start"])
+            .args(args)
+            .envs([("TERM", "xterm"), ("NO_COLOR", "1")]);
+        command.env("XDG_STATE_HOME", machine.directory().join("state"));
+        let child = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
+        let terminal = fs::File::from(pty.master);
+        let screen = Arc::new(Mutex::new(String::new()));
+        let (mut reader, shown) = (terminal.try_clone().unwrap(), Arc::clone(&screen));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = reader.read(&mut buffer) {
+                shown.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+            }
+        });
+        Learner { child, terminal, screen }
+    }
+
+    fn screen(&self) -> String {
+        self.screen.lock().unwrap().clone()
+    }
+
+    /// Waits until the screen shows a text, and forgets what stood before it.
+    fn sees(&self, text: &str) {
+        let shown = Arc::clone(&self.screen);
+        let seen = std::panic::catch_unwind(|| wait_until(text, || shown.lock().unwrap().contains(text)));
+        assert!(seen.is_ok(), "{text:?} is not on the screen:\n{}", self.screen());
+        let mut screen = self.screen.lock().unwrap();
+        let at = screen.find(text).unwrap() + text.len();
+        screen.drain(..at);
+    }
+
+    fn types(&mut self, line: &str) {
+        self.terminal.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_learner_is_ticked_off_hinted_caught_and_led_on() {
+    let machine = machine();
+    let mut learner = Learner::start(&machine, &["mem-oom", "--seed", "0"]);
+    learner.sees("Your guess");
+    learner.types("2");
+    learner.sees("[mem-oom 1/3] # ");
+    learner.types("hint");
+    learner.sees("Hint 1 of 3");
+    learner.types("echo 48M > $CG/memory.high");
+    learner.sees("That is `memory.high`, the brake");
+    // Not the shown command, and as good.
+    learner.types("printf 50331648 | tee $CG/memory.max; status");
+    learner.sees("[ok] $CG/memory.max: 50331648 (48M)");
+    learner.sees("[  ] expected 0, found max, in $CG/memory.swap.max");
+    learner.types("echo 0 > $CG/memory.swap.max");
+    learner.sees("Step 1 of 3 done.");
+    learner.sees("[mem-oom 2/3] # ");
+    // While the shell waits at its prompt, with half a line typed.
+    learner.types("(sleep 1; sh -c 'echo 0 > $CG/cgroup.procs; exec hog 100' > /dev/null 2>&1) &");
+    learner.terminal.write_all(b"echo half").unwrap();
+    learner.sees("Step 2 of 3 done.");
+    learner.sees("echo half");
+    learner.types(" a line");
+    learner.sees("half a line");
+    learner.sees("[mem-oom 3/3] # ");
+    learner.types("back");
+    learner.sees("== 2/3 Run into it");
+    learner.types("skip");
+    learner.sees("== 3/3 Die together");
+    learner.types("solve");
+    learner.sees("$ echo 1 > $CG/memory.oom.group");
+    learner.sees("All steps done");
+    learner.sees("Your prediction: it slows down but finishes");
+    learner.types("exit");
+    learner.sees("Cleaned up");
+    assert_eq!(learner.child.wait().unwrap().code(), Some(0));
+    let progress = fs::read_to_string(machine.directory().join("state/glassbox/labs.toml")).unwrap();
+    for line in
+        ["done = [\"limit\", \"wall\"]", "solved = [\"wall\", \"together\"]", "prediction = \"slow\"", "hints = 1"]
+    {
+        assert!(progress.contains(line), "{line} in {progress}");
+    }
+    assert!(progress.contains("finished = \"20"), "{progress}");
+}
+
+#[test]
+fn a_learner_who_does_nothing_is_not_ticked_off_and_leaves_nothing() {
+    let machine = machine();
+    let mut learner = Learner::start(&machine, &["mem-oom"]);
+    learner.sees("Your guess");
+    learner.types("");
+    learner.sees("[mem-oom 1/3] # ");
+    learner.types("sleep 1000 & echo doing nothing");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(!learner.screen().contains("[ok]"), "{}", learner.screen());
+    learner.types("exit");
+    learner.sees("You left after 0 of 3 steps");
+    assert_eq!(learner.child.wait().unwrap().code(), Some(1));
+    machine.assert_clean();
+}
+
+#[test]
+fn a_closed_terminal_and_a_killed_shell_end_the_lab() {
+    let machine = machine();
+    let mut learner = Learner::start(&machine, &["mem-oom"]);
+    learner.sees("Your guess");
+    learner.types("");
+    learner.sees("[mem-oom 1/3] # ");
+    learner.types("kill -9 $$");
+    learner.sees("Cleaned up");
+    assert_eq!(learner.child.wait().unwrap().code(), Some(1));
+    machine.assert_clean();
+
+    let learner = Learner::start(&machine, &["mem-oom"]);
+    learner.sees("Your guess");
+    kill(Pid::from_raw(i32::try_from(learner.child.id()).unwrap()), Signal::SIGHUP).unwrap();
+    let mut child = learner.child;
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+}
