@@ -51,6 +51,22 @@ struct AttachAttr {
 
 /// Loads `program` and attaches it to the cgroup directory; it lives as long as the cgroup. The error names the command.
 pub fn attach_device_filter(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> Result<(), (&'static str, Errno)> {
+    let loaded = load_device_filter(program).map_err(|errno| ("BPF_PROG_LOAD", errno))?;
+    let attach = AttachAttr {
+        target_fd: cgroup.as_raw_fd() as u32,
+        attach_bpf_fd: loaded.as_raw_fd() as u32,
+        attach_type: BPF_CGROUP_DEVICE,
+        attach_flags: BPF_F_ALLOW_MULTI,
+    };
+    // SAFETY: `attach` has the layout of the first fields of union bpf_attr and outlives the call.
+    match unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attach, size_of::<AttachAttr>()) } {
+        -1 => Err(("BPF_PROG_ATTACH", last_errno())),
+        _ => Ok(()),
+    }
+}
+
+/// Loads `program` as a device filter (BPF_PROG_LOAD); without being attached it goes with its descriptor.
+pub fn load_device_filter(program: &[Instruction]) -> Result<OwnedFd, Errno> {
     let load = LoadAttr {
         prog_type: BPF_PROG_TYPE_CGROUP_DEVICE,
         insn_cnt: program.len() as u32,
@@ -65,19 +81,8 @@ pub fn attach_device_filter(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> 
     // SAFETY: `load` has the layout of the first fields of union bpf_attr, and both pointers in it outlive the call.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<LoadAttr>()) };
     if fd == -1 {
-        return Err(("BPF_PROG_LOAD", last_errno()));
+        return Err(last_errno());
     }
     // SAFETY: the kernel just made this descriptor for us.
-    let loaded = unsafe { OwnedFd::from_raw_fd(fd as i32) };
-    let attach = AttachAttr {
-        target_fd: cgroup.as_raw_fd() as u32,
-        attach_bpf_fd: loaded.as_raw_fd() as u32,
-        attach_type: BPF_CGROUP_DEVICE,
-        attach_flags: BPF_F_ALLOW_MULTI,
-    };
-    // SAFETY: `attach` has the layout of the first fields of union bpf_attr and outlives the call.
-    match unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attach, size_of::<AttachAttr>()) } {
-        -1 => Err(("BPF_PROG_ATTACH", last_errno())),
-        _ => Ok(()),
-    }
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

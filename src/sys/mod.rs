@@ -15,7 +15,7 @@ mod process;
 mod socket;
 mod terminal;
 
-pub use bpf::{Instruction, attach_device_filter};
+pub use bpf::{Instruction, attach_device_filter, load_device_filter};
 pub use call::{Call, CallResult, Failure, errno_name};
 pub use clone::{Spawned, spawn};
 pub use exec::{CStringArray, execve};

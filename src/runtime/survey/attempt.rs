@@ -12,7 +12,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, O
 use rustix::process::PidfdFlags;
 use serde::{Serialize, Serializer};
 
-use crate::sys::feature;
+use crate::sys::{self, Instruction, feature};
 
 /// A kind of namespace, under its name in /proc/PID/ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -150,9 +150,11 @@ impl Feature {
                 rustix::fs::openat2(CWD, c"/", flags, Mode::empty(), ResolveFlags::IN_ROOT).map(drop)
             }
             Feature::CloneIntoCgroup => feature::clone_into_cgroup(),
-            Feature::CloseRange => feature::close_range(),
-            Feature::MountSetattr => feature::mount_setattr(),
-            Feature::DeviceFilter => feature::load_device_filter(),
+            // Above every number that a descriptor can have, so nothing is closed.
+            Feature::CloseRange => sys::close_all_but(u32::MAX - 1, [None, None]).map_err(|failed| failed.errno),
+            // A change of nothing, which the kernel answers before it looks at the mount.
+            Feature::MountSetattr => sys::mount_set_attributes(CWD, 0, 0, false).map_err(|failed| failed.errno),
+            Feature::DeviceFilter => sys::load_device_filter(&ALLOW_ALL).map(drop),
         }
     }
 }
@@ -172,6 +174,12 @@ impl fmt::Display for Feature {
         })
     }
 }
+
+/// The shortest device filter: `r0 = 1`, `exit` (bpf(2)).
+const ALLOW_ALL: [Instruction; 2] = [
+    Instruction { code: 0xb7, registers: 0, offset: 0, immediate: 1 },
+    Instruction { code: 0x95, registers: 0, offset: 0, immediate: 0 },
+];
 
 /// A tmpfs that is mounted nowhere; it goes with its descriptor.
 fn detached_tmpfs() -> Result<(), Errno> {
