@@ -46,8 +46,9 @@ pub struct Facts {
 pub struct NamespaceFacts {
     /// unshare(2) of it alone.
     pub alone: Outcome,
-    /// unshare(2) of it as root of a new user namespace, which is how an ordinary user gets one.
-    pub in_user_namespace: Outcome,
+    /// unshare(2) of it as root of a new user namespace, which is how an ordinary user gets one; none for the user
+    /// namespace itself.
+    pub in_user_namespace: Option<Outcome>,
     /// `/proc/sys/user/max_…_namespaces`; none where the kernel has no such file.
     pub limit: Option<u64>,
 }
@@ -57,7 +58,7 @@ pub fn gather(try_in_child: impl Fn(Attempt) -> Outcome) -> Facts {
     let namespaces = Namespace::ALL.into_iter().map(|namespace| {
         let facts = NamespaceFacts {
             alone: try_in_child(Attempt::Alone(namespace)),
-            in_user_namespace: try_in_child(Attempt::InUser(namespace)),
+            in_user_namespace: (namespace != Namespace::User).then(|| try_in_child(Attempt::InUser(namespace))),
             limit: machine::read_number(&format!("/proc/sys/user/max_{namespace}_namespaces")),
         };
         (namespace, facts)

@@ -262,7 +262,7 @@ fn delegated_user() -> Facts {
 
 fn close_user_namespaces(facts: &mut Facts, errno: &str) {
     for tried in facts.namespaces.values_mut() {
-        tried.in_user_namespace = refused(errno);
+        tried.in_user_namespace = tried.in_user_namespace.as_ref().map(|_| refused(errno));
     }
     if !facts.user.capabilities.is_empty() {
         return;
@@ -270,9 +270,13 @@ fn close_user_namespaces(facts: &mut Facts, errno: &str) {
     facts.namespaces.get_mut(&Namespace::User).expect("a sample has all").alone = refused(errno);
 }
 
-fn namespaces(alone: &Outcome, in_user: &Outcome) -> BTreeMap<Namespace, NamespaceFacts> {
-    let facts = || NamespaceFacts { alone: alone.clone(), in_user_namespace: in_user.clone(), limit: Some(15000) };
-    Namespace::ALL.into_iter().map(|namespace| (namespace, facts())).collect()
+fn namespaces(alone: &Outcome, inside: &Outcome) -> BTreeMap<Namespace, NamespaceFacts> {
+    let facts = |namespace| NamespaceFacts {
+        alone: alone.clone(),
+        in_user_namespace: (namespace != Namespace::User).then(|| inside.clone()),
+        limit: Some(15000),
+    };
+    Namespace::ALL.into_iter().map(|namespace| (namespace, facts(namespace))).collect()
 }
 
 fn root_group(facts: &mut Facts) -> &mut Group {

@@ -10,8 +10,10 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
 
 fn one(facts: &Facts, namespace: Namespace) -> Finding {
     let tried = &facts.namespaces[&namespace];
-    let alone = facts.privileged() || namespace == Namespace::User;
-    let outcome = if alone { &tried.alone } else { &tried.in_user_namespace };
+    let (outcome, alone) = match &tried.in_user_namespace {
+        Some(inside) if !facts.privileged() => (inside, false),
+        _ => (&tried.alone, true),
+    };
     let finding = |found: String| Area::Namespaces.ok(&namespace.to_string(), &namespace.to_string(), found);
     if outcome.works() {
         return finding(if alone { "works".into() } else { "works inside a user namespace".into() });
