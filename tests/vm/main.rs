@@ -4,6 +4,7 @@
 //! ([`support::machine`] is the gate) and says where it belongs.
 
 mod doctor;
+mod equivalence;
 mod lab;
 mod machine;
 mod qos;
