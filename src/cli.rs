@@ -3,13 +3,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 
+/// The lines of `--version` behind the program's name, as engines parse runc's.
+const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.1");
+
 /// See through a container: run OCI bundles, map pods to cgroup v2, take guided labs
 #[derive(Debug, Parser)]
-#[command(name = "glassbox", version, disable_version_flag = true, max_term_width = 100)]
+#[command(name = "glassbox", version = VERSION, disable_version_flag = true, max_term_width = 100)]
 pub struct Cli {
     /// Flags that every command takes
     #[command(flatten)]
@@ -25,18 +28,15 @@ pub struct Global {
     /// Directory that holds the state of containers [default: /run/glassbox, or $XDG_RUNTIME_DIR/glassbox]
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Append errors to this file instead of printing them alone
+    /// Write the error to this file as well, a record a line
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// Format of the log file
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// Log what is done, not errors alone
-    #[arg(long)]
-    pub debug: bool,
     /// Print the version, in the lines that engines parse
-    #[arg(long, short = 'v', exclusive = true)]
-    pub version: bool,
+    #[arg(long, short = 'v', action = ArgAction::Version)]
+    pub version: Option<bool>,
 }
 
 /// How records of the log file are written.

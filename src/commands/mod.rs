@@ -9,6 +9,7 @@ pub mod explain;
 pub mod kill;
 pub mod lab;
 pub mod list;
+mod log;
 pub mod output;
 pub mod qos;
 pub mod run;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
     match dispatch(&cli) {
         Ok(code) => code,
         Err(error) => {
+            log::write(&cli.global, &error::one_line(&error));
             let _ = output::eprint_line(&format!("error: {}", error::one_line(&error)));
             for hint in error::hints(&error) {
                 let _ = output::eprint_line(&format!("  hint: {hint}"));

@@ -73,3 +73,24 @@ pub fn spawn(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce
 pub(super) fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// The child may only run what neither allocates nor locks: other tests run in threads beside this one.
+    #[test]
+    fn a_child_that_keeps_the_rules_ends_with_its_status() {
+        let child = spawn(0, None, || 42).expect("clone3");
+        assert_eq!(process::wait_for_exit(child.pidfd.as_fd()), Ok(42));
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_child_that_allocates_is_ended_before_it_does() {
+        let child = spawn(0, None, || *std::hint::black_box(Box::new(7))).expect("clone3");
+        assert_eq!(process::wait_for_exit(child.pidfd.as_fd()), Ok(128 + libc::SIGABRT as u8));
+    }
+}
