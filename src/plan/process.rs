@@ -67,11 +67,13 @@ pub(super) fn become_program(process: &Process, host: &Host) -> Vec<Planned<Init
     let groups = user.additional_gids().clone().unwrap_or_default();
     steps.push(Planned::new(InitStep::SwitchUser { uid: user.uid(), gid: user.gid(), groups }, "process.user"));
     steps.push(Planned::new(InitStep::SetUmask { mask: user.umask().unwrap_or(0o022) }, "process.user.umask"));
+    let (permitted, inheritable) = (mask(capabilities.permitted()), mask(capabilities.inheritable()));
     let step = InitStep::SetCapabilities {
         effective: mask(capabilities.effective()),
-        permitted: mask(capabilities.permitted()),
-        inheritable: mask(capabilities.inheritable()),
-        ambient: mask(capabilities.ambient()),
+        permitted,
+        inheritable,
+        // The kernel raises no other ones (capabilities(7)); validation has said so of those that fall out here.
+        ambient: mask(capabilities.ambient()) & permitted & inheritable,
     };
     steps.push(Planned::new(step, "process.capabilities"));
     if process.no_new_privileges() == Some(true) {

@@ -38,15 +38,13 @@ fn levels(mount: &Path, path: &str) -> Vec<CgroupLevel> {
 }
 
 fn level(directory: &Path) -> CgroupLevel {
-    let words = |file: &str| {
-        let text = fs::read_to_string(directory.join(file)).unwrap_or_default();
-        text.split_whitespace().map(str::to_string).collect()
-    };
     let exists = directory.is_dir();
-    let events = match exists {
-        true => fs::read_to_string(directory.join("cgroup.events")).unwrap_or_default(),
+    let text = |file: &str| match exists {
+        true => fs::read_to_string(directory.join(file)).unwrap_or_default(),
         false => String::new(),
     };
+    let words = |file: &str| text(file).split_whitespace().map(str::to_string).collect();
+    let events = text("cgroup.events");
     CgroupLevel {
         path: directory.to_string_lossy().into_owned(),
         exists,

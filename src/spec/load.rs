@@ -100,6 +100,14 @@ mod tests {
     }
 
     #[test]
+    fn ambient_capabilities_that_the_kernel_would_refuse_warn() {
+        let config = config(|v| v["process"]["capabilities"]["ambient"] = serde_json::json!(["CAP_KILL"]));
+        let expected =
+            "process.capabilities.ambient: CAP_KILL is not permitted and inheritable, so it cannot be ambient";
+        assert_eq!(config.expect("a warning is not an error").warnings, [expected]);
+    }
+
+    #[test]
     fn empty_pids_is_no_limit() {
         let config = config(|v| v["linux"]["resources"]["pids"] = serde_json::json!({})).expect("valid");
         assert!(config.spec.linux().as_ref().unwrap().resources().as_ref().unwrap().pids().is_none());

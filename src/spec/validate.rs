@@ -1,7 +1,7 @@
 //! What the runtime specification forbids, and what glassbox does not support, each refused with the field's path.
 
 use super::load::SpecError;
-use super::oci::{Linux, LinuxNamespaceType, Mount, Process, Spec};
+use super::oci::{Capabilities, Linux, LinuxNamespaceType, Mount, Process, Spec};
 
 /// Checks a typed configuration; what may pass with a word is added to `warnings`.
 pub(super) fn validate(spec: &Spec, warnings: &mut Vec<String>) -> Result<(), SpecError> {
@@ -14,6 +14,7 @@ pub(super) fn validate(spec: &Spec, warnings: &mut Vec<String>) -> Result<(), Sp
     text("root.path", &root.path().to_string_lossy())?;
     if let Some(process) = spec.process() {
         validate_process(process)?;
+        ambient(process, warnings);
     }
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         validate_mount(index, mount)?;
@@ -121,6 +122,19 @@ fn validate_process(process: &Process) -> Result<(), SpecError> {
         seen.push(limit.typ());
     }
     Ok(())
+}
+
+/// `runc spec` before 1.2 asked for ambient capabilities that are not inheritable, and runc itself let them pass.
+fn ambient(process: &Process, warnings: &mut Vec<String>) {
+    let Some(sets) = process.capabilities() else { return };
+    let has = |set: &Option<Capabilities>, name| set.iter().flatten().any(|capability| capability == name);
+    for capability in sets.ambient().iter().flatten() {
+        if !has(sets.permitted(), capability) || !has(sets.inheritable(), capability) {
+            warnings.push(format!(
+                "process.capabilities.ambient: CAP_{capability} is not permitted and inheritable, so it cannot be ambient"
+            ));
+        }
+    }
 }
 
 fn validate_mount(index: usize, mount: &Mount) -> Result<(), SpecError> {
