@@ -59,7 +59,8 @@ struct Watched {
     base: f64,
     /// Both counters over the last seconds.
     samples: VecDeque<Sample>,
-    seen: bool,
+    /// What was found when it last held.
+    seen: Option<Verdict>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +81,7 @@ impl Watch {
                 Expect::Grew(_) => value_of(&check.subject, scope).unwrap_or(0.0),
                 _ => 0.0,
             };
-            Watched { check: check.clone(), base, samples: VecDeque::new(), seen: false }
+            Watched { check: check.clone(), base, samples: VecDeque::new(), seen: None }
         };
         Watch { checks: checks.iter().map(watched).collect() }
     }
@@ -106,11 +107,11 @@ impl Watched {
         };
         verdict.expect = expect;
         verdict.script = matches!(self.check.subject, Subject::Shell { .. });
-        if self.check.hold == Hold::Once {
-            self.seen |= verdict.holds;
-            verdict.holds = self.seen;
+        match (self.check.hold, verdict.holds) {
+            (Hold::Now, _) => verdict,
+            (Hold::Once, true) => self.seen.insert(verdict).clone(),
+            (Hold::Once, false) => self.seen.clone().unwrap_or(verdict),
         }
-        verdict
     }
 
     fn verdict(&self, place: String, found: Shown, holds: bool) -> Verdict {
@@ -245,7 +246,7 @@ mod tests {
     use super::{Shown, Watch, Watched, all_hold};
     use crate::lab::check::{Check, Expect, Hold, Subject};
     use crate::lab::quantity::Tolerance;
-    use crate::lab::read::{Missing, Scope};
+    use crate::lab::read::Scope;
 
     struct Place {
         dir: tempfile::TempDir,
@@ -310,7 +311,7 @@ mod tests {
         assert!(all_hold(&watch.look(&place.scope)));
         fs::remove_file(place.dir.path().join("events")).expect("removed");
         let verdict = watch.look(&place.scope).remove(0);
-        assert_eq!((verdict.found, verdict.holds), (Shown::Missing(Missing::File), true));
+        assert_eq!((verdict.found, verdict.holds), (Shown::Grown { by: 2.0, now: 7.0 }, true), "as it was when seen");
     }
 
     #[test]
@@ -329,7 +330,7 @@ mod tests {
         let place = Place::new();
         let mut check = check("a", None, Expect::GrewTimes { factor: factor.to_string(), than: "b".to_string() });
         check.tolerance = Some(Tolerance::Percent(20.0));
-        let mut watched = Watched { check, base: 0.0, samples: Default::default(), seen: false };
+        let mut watched = Watched { check, base: 0.0, samples: Default::default(), seen: None };
         let (start, mut a, mut b) = (Instant::now(), 0.0, 0.0);
         for tick in 0..rates.len() * 10 {
             let (rate_a, rate_b) = rates[tick / 10];

@@ -32,8 +32,8 @@ pub fn expected(verdict: &Verdict, lang: Lang) -> String {
         (Expect::Between(low, high), Lang::Zh) => format!("{low} 到 {high}"),
         (Expect::Grew(least), Lang::En) => format!("at least +{least}"),
         (Expect::Grew(least), Lang::Zh) => format!("至少 +{least}"),
-        (Expect::GrewTimes { factor, than }, Lang::En) => format!("{factor} times the growth of {than}"),
-        (Expect::GrewTimes { factor, than }, Lang::Zh) => format!("增长为 {than} 的 {factor} 倍"),
+        (Expect::GrewTimes { factor, than }, Lang::En) => format!("{factor} times {than}"),
+        (Expect::GrewTimes { factor, than }, Lang::Zh) => format!("{than} 的 {factor} 倍"),
         (Expect::Exists, Lang::En) => "it to be there".to_string(),
         (Expect::Exists, Lang::Zh) => "存在".to_string(),
         (Expect::Absent, Lang::En) => "nothing there".to_string(),
@@ -70,6 +70,7 @@ fn shown(value: &Shown, lang: Lang) -> String {
         Shown::Text(text) if text.is_empty() => lang.pick("an empty file", "空文件").to_string(),
         Shown::Text(text) => size(&first_line(text)),
         Shown::Missing(missing) => absent(missing, lang),
+        Shown::Grown { by, now } if by == now => format!("+{by}"),
         Shown::Grown { by, now } => match lang {
             Lang::En => format!("+{by} (now {now})"),
             Lang::Zh => format!("+{by}（现为 {now}）"),
@@ -170,8 +171,8 @@ mod tests {
                         Shown::Ratio(Some(2.96)),
                     )
                 },
-                "expected 4 times the growth of low/cpu.stat +/- 20%, found 3.0 times, in $CG/memory.max",
-                "期望 增长为 low/cpu.stat 的 4 倍 ±20%，实际 3.0 倍，见 $CG/memory.max",
+                "expected 4 times low/cpu.stat +/- 20%, found 3.0 times, in $CG/memory.max",
+                "期望 low/cpu.stat 的 4 倍 ±20%，实际 3.0 倍，见 $CG/memory.max",
             ),
             (
                 Verdict {

@@ -24,11 +24,15 @@ fn every_lab_is_red_green_and_clean() {
 #[test]
 fn a_play_ends_with_every_check_ticked_in_both_languages() {
     let machine = machine();
-    for (lang, all_hold) in [("en", "checks hold.\n"), ("zh", "项检查全部成立。\n")] {
-        let played = machine.glassbox(["lab", "play", "mem-oom", "--auto", "--lang", lang]);
+    let plays = [
+        ("qos", "en", "All 19 checks hold.\n", "[ok] $CG/kubepods/podgold/app/memory.events (oom_kill): +"),
+        ("mem-oom", "zh", "7 项检查全部成立。\n", "[ok] $CG/memory.events (oom_kill): +"),
+    ];
+    for (id, lang, all_hold, evidence) in plays {
+        let played = machine.glassbox(["lab", "play", id, "--auto", "--lang", lang]);
         assert_eq!((played.status, played.stderr.as_str()), (0, ""), "{}", played.stdout);
         assert!(played.stdout.contains(all_hold), "{}", played.stdout);
-        assert!(played.stdout.contains("[ok] $CG/memory.events (oom_kill)"), "{}", played.stdout);
+        assert!(played.stdout.contains(evidence), "{}", played.stdout);
     }
 }
 

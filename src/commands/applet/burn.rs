@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::commands::output;
 use crate::error::Failure;
@@ -16,9 +16,9 @@ pub struct Args {
     /// For how long; without it, until killed
     #[arg(value_name = "SECONDS", value_parser = seconds)]
     seconds: Option<Duration>,
-    /// On this CPU alone, so that two of them compete
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..1024))]
-    cpu: Option<u16>,
+    /// Only on the first CPU that it may use, so that two of them compete
+    #[arg(long)]
+    pin: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -26,16 +26,21 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// Keeps this process to the first CPU that it may use (sched_setaffinity(2)).
+fn pin() -> anyhow::Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let first = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).expect("a running process may use a CPU");
+    let mut set = CpuSet::new();
+    set.set(first);
+    sched_setaffinity(None, &set)
+        .map_err(|error| Failure::new(format!("sched_setaffinity(0, {{{first}}})")).caused_by(error))?;
+    Ok(())
+}
+
 /// Runs the program.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if let Some(cpu) = args.cpu {
-        let mut set = CpuSet::new();
-        set.set(usize::from(cpu));
-        sched_setaffinity(None, &set).map_err(|error| {
-            Failure::new(format!("sched_setaffinity(0, {{{cpu}}})"))
-                .caused_by(error)
-                .hint("Name a CPU that this process may use: grep Cpus_allowed_list /proc/self/status")
-        })?;
+    if args.pin {
+        pin()?;
     }
     let started = Instant::now();
     let mut number = 0u64;

@@ -32,6 +32,9 @@ struct Atom {
     glued: bool,
 }
 
+/// The text of an atom that stands for the end of a source line: a space, but not between Chinese characters.
+const LINE_END: &str = "\n";
+
 impl Page {
     /// A page for this process's standard output: its columns, at most 100, and 80 where it is no terminal.
     pub fn of_stdout() -> Page {
@@ -118,7 +121,9 @@ impl Page {
                 Event::End(TagEnd::Strong) => strong = false,
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_) | CodeBlockKind::Indented)) => {
                     self.flush(&mut out, &mut atoms, &mut marker, lists.len());
-                    out.push('\n');
+                    if !out.is_empty() {
+                        out.push('\n');
+                    }
                     code_block = true;
                 }
                 Event::End(TagEnd::CodeBlock) => code_block = false,
@@ -131,7 +136,7 @@ impl Page {
                 }
                 Event::Text(text) => split(&text, if strong { Style::Strong } else { Style::Plain }, &mut atoms),
                 Event::Code(code) => push(&mut atoms, format!("`{code}`"), Style::Code, false),
-                Event::SoftBreak | Event::HardBreak => split(" ", Style::Plain, &mut atoms),
+                Event::SoftBreak | Event::HardBreak => push_break(&mut atoms),
                 _ => {}
             }
         }
@@ -141,6 +146,7 @@ impl Page {
 
     /// Writes the collected atoms as one wrapped block.
     fn flush(&self, out: &mut String, atoms: &mut Vec<Atom>, marker: &mut String, depth: usize) {
+        atoms.pop_if(|last| last.text == LINE_END);
         if atoms.iter().all(|atom| atom.text.is_empty()) {
             atoms.clear();
             return;
@@ -230,14 +236,33 @@ fn push(atoms: &mut Vec<Atom>, text: String, style: Style, space: bool) {
         }
         return;
     }
-    let space = atoms.pop_if(|last| last.text.is_empty()).is_some();
+    let gap = atoms.pop_if(|last| last.text.is_empty() || last.text == LINE_END);
     let last = atoms.last().and_then(|atom| atom.text.chars().last());
     let first = text.chars().next();
+    let space = match gap {
+        None => false,
+        Some(gap) if gap.text == LINE_END => !joins(last, first),
+        Some(_) => true,
+    };
     let glued = match (last, first) {
         (Some(last), Some(first)) if !space => closes(first) || opens(last) || !(is_wide(first) || is_wide(last)),
         _ => false,
     };
     atoms.push(Atom { text, style, space, glued });
+}
+
+/// Remembers that a source line ends here.
+fn push_break(atoms: &mut Vec<Atom>) {
+    if atoms.last().is_some_and(|last| !last.text.is_empty()) {
+        atoms.push(Atom { text: LINE_END.to_string(), style: Style::Plain, space: true, glued: false });
+    }
+}
+
+/// Whether no space belongs between two characters that only the end of a source line separates.
+fn joins(last: Option<char>, first: Option<char>) -> bool {
+    let (last, first) = (last.unwrap_or(' '), first.unwrap_or(' '));
+    let stop = |c: char| is_wide(c) && (closes(c) || opens(c));
+    (is_wide(last) && is_wide(first)) || stop(last) || stop(first)
 }
 
 fn is_wide(c: char) -> bool {
@@ -276,6 +301,8 @@ mod tests {
         let laid = page.markdown("内核只会杀死超过上限的组，其他的组不受影响。写入 `memory.max`，再看。");
         assert_eq!(laid, "内核只会杀死超过上限\n的组，其他的组不受影\n响。写入\n`memory.max`，再看。\n");
         assert!(laid.lines().all(|line| line.width() <= 20), "{laid}");
+        // A line of the source ends with no space between two characters, and with one before a word.
+        assert_eq!(Page::plain(40).markdown("一，\n二\n三\nabc\ndef。\n四"), "一，二三 abc def。四\n");
         // A full stop would begin the third line: the character before it goes with it.
         assert_eq!(Page::plain(8).markdown("一二三四。"), "一二三\n四。\n");
     }
