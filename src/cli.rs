@@ -75,6 +75,10 @@ pub enum Command {
     Lab(commands::lab::Args),
     /// Tell what this kernel offers to containers, what is missing, and the command that mends it
     Doctor(commands::doctor::Args),
+    /// Print the completion script of a shell
+    Completions(commands::completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(commands::man::Args),
     /// Run one of the small programs that labs use (hog, burn)
     #[command(hide = true)]
     Applet(commands::applet::Args),

@@ -1,6 +1,7 @@
 //! One file per verb. Only this module prints: results on stdout, one error on stderr.
 
 pub mod applet;
+pub mod completions;
 pub mod container;
 pub mod create;
 pub mod delete;
@@ -10,6 +11,7 @@ pub mod kill;
 pub mod lab;
 pub mod list;
 mod log;
+pub mod man;
 pub mod output;
 pub mod qos;
 pub mod run;
@@ -24,11 +26,14 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::error;
 
+use output::StdoutClosed;
+
 /// The whole program: parses the arguments, runs the verb, prints its error.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(applet::arguments(std::env::args_os()));
     match dispatch(&cli) {
         Ok(code) => code,
+        Err(error) if StdoutClosed::is_behind(&error) => StdoutClosed::EXIT_CODE.into(),
         Err(error) => {
             log::write(&cli.global, &error::one_line(&error));
             let _ = output::eprint_line(&format!("error: {}", error::one_line(&error)));
@@ -54,6 +59,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global),
+        Command::Completions(args) => completions::run(args, &cli.global),
+        Command::Man(args) => man::run(args, &cli.global),
         Command::Applet(args) => applet::run(args, &cli.global),
     }
 }

@@ -2,14 +2,48 @@
 //!
 //! A closed pipe (`glassbox … | head`) is an error of `io::Write` and never a panic, which `println!` would be.
 
-use std::io::{self, IsTerminal, Write};
+use std::fmt;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Writes `text` to stdout and flushes it.
 pub fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    print_bytes(text.as_bytes())
 }
+
+/// Writes `bytes` to stdout and flushes it.
+pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => io::Error::new(ErrorKind::BrokenPipe, StdoutClosed),
+        kind => io::Error::new(kind, format!("cannot write to standard output: {error}")),
+    })
+}
+
+/// Whoever read stdout has gone. It had what it wanted, so this is told by the exit code alone.
+#[derive(Debug)]
+pub struct StdoutClosed;
+
+impl StdoutClosed {
+    /// What a shell makes of a program that SIGPIPE (13) ended.
+    pub const EXIT_CODE: u8 = 128 + 13;
+
+    /// Whether that is what ended a command.
+    pub fn is_behind(error: &anyhow::Error) -> bool {
+        let inner = |cause: &(dyn std::error::Error + 'static)| -> bool {
+            let io = cause.downcast_ref::<io::Error>();
+            io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<StdoutClosed>())
+        };
+        error.chain().any(inner)
+    }
+}
+
+impl fmt::Display for StdoutClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("standard output is closed")
+    }
+}
+
+impl std::error::Error for StdoutClosed {}
 
 /// Writes `line` and a newline to stderr.
 pub fn eprint_line(line: &str) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The command line as a user sees it: whole outputs, no root needed.
 
+mod command_line;
 mod doctor;
 mod explain;
 mod lab;
