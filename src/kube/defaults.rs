@@ -3,7 +3,8 @@
 use super::effective::{self, List};
 use super::pod::{Amount, Pod, ResourceList, is_pod_level_resource};
 
-/// Fills in the requests that limits imply, first per container and then at pod level (`SetDefaults_Pod`).
+/// Fills in the requests that limits imply, first per container and then at pod level (`SetDefaults_Pod`); then rounds
+/// every amount up to thousandths (`SetDefaults_ResourceList`), so sums that are filled in are of unrounded amounts.
 ///
 /// A request that is written, even as `0` or `null`, stays as it is.
 pub fn apply(pod: &mut Pod) {
@@ -13,6 +14,21 @@ pub fn apply(pod: &mut Pod) {
     }
     default_pod_hugepage_limits(pod);
     default_pod_requests(pod);
+    let containers =
+        pod.containers.iter_mut().chain(&mut pod.init_containers).map(|container| &mut container.resources);
+    for resources in containers.chain(&mut pod.resources) {
+        resources.requests.values_mut().chain(resources.limits.values_mut()).for_each(round);
+    }
+    pod.overhead.values_mut().for_each(round);
+}
+
+fn round(amount: &mut Amount) {
+    let rounded = amount.quantity.rounded_to_milli();
+    if rounded != amount.quantity {
+        let stored = format!("stored as {rounded}: nothing is finer than 1m");
+        amount.note = Some(amount.note.take().map_or(stored.clone(), |note| format!("{note}, {stored}")));
+        amount.quantity = rounded;
+    }
 }
 
 fn default_requests(requests: &mut ResourceList, limits: &ResourceList, field: &str) {

@@ -17,7 +17,7 @@ use super::quantity::Quantity;
 pub struct Node {
     /// Whose facts these are: `this machine`, or `Node worker-1`.
     pub source: String,
-    /// `status.capacity`: `cpu` in CPUs, `memory` in bytes (MemTotal), `pids`, `hugepages-*`.
+    /// `status.capacity`: `cpu` in CPUs, `memory` in bytes (MemTotal), `pid` (tasks), `hugepages-*`.
     pub capacity: BTreeMap<String, Quantity>,
     /// `status.allocatable`, where a Node says it.
     pub allocatable: Option<BTreeMap<String, Quantity>>,
@@ -110,16 +110,42 @@ impl Node {
         Some(Total { quantity: whole, how: format!("{how} + {kept} that hard eviction keeps => {whole}") })
     }
 
+    /// What of the configuration does not go with this node, in sentences without a full stop.
+    pub fn objections(&self, config: &KubeletConfig) -> Vec<String> {
+        let mut found = Vec::new();
+        for (resource, capacity) in &self.capacity {
+            let mut taken = config.reserved(resource);
+            if resource == "memory" && config.given {
+                taken = taken.plus(kept_for_eviction(config, *capacity));
+            }
+            if taken > *capacity {
+                found.push(format!(
+                    "the kubelet would not start: it shall keep {taken} of {resource} from pods (systemReserved, kubeReserved, \
+                     evictionHard), and {} has {capacity}",
+                    self.source
+                ));
+            }
+        }
+        if let Some(reserved) = config.reserved_cpus.as_ref().filter(|reserved| !reserved.0.is_subset(&self.cpus.0)) {
+            let cpus = &self.cpus;
+            found.push(format!(
+                "the kubelet would not start: reservedSystemCPUs {reserved} are not all of the node's CPUs {cpus}"
+            ));
+        }
+        found.extend(self.disagreement(config));
+        found
+    }
+
     /// Whether the Node's allocatable memory is what the configuration would make it.
-    pub fn disagreement(&self, config: &KubeletConfig) -> Option<String> {
+    fn disagreement(&self, config: &KubeletConfig) -> Option<String> {
         let said = *self.allocatable.as_ref()?.get("memory")?;
         let capacity = *self.capacity.get("memory")?;
         let kept = config.reserved("memory").plus(kept_for_eviction(config, capacity));
         let expected = capacity.minus(kept);
-        (config.given && said != expected).then(|| {
+        (config.given && said != expected && !expected.is_negative()).then(|| {
             format!(
-                "{} says allocatable.memory = {said}, but capacity {capacity} less the KubeletConfiguration's reservations \
-                 and evictionHard is {expected}: the two are not of one node, or not of one time",
+                "{} says allocatable.memory = {said}, but capacity {capacity} less what the KubeletConfiguration keeps is \
+                 {expected}: the two are not of one node, or not of one time",
                 self.source
             )
         })
@@ -150,8 +176,8 @@ impl Node {
 fn kept_for_eviction(config: &KubeletConfig, capacity: Quantity) -> Quantity {
     match config.eviction_memory {
         Threshold::Amount(amount) => amount,
-        // kubelet computes shares of the capacity in floating point as well (ParseThresholdConfig).
-        Threshold::Percent(percent) => Quantity::bytes((capacity.value() as f64 * percent / 100.0) as i64),
+        // In floating point and with this rounding in kubelet as well (parsePercentage, GetThresholdQuantity).
+        Threshold::Percent(percent) => Quantity::bytes((capacity.value() as f64 * f64::from(percent / 100.0)) as i64),
         Threshold::None => Quantity::default(),
     }
 }

@@ -19,7 +19,7 @@ pub type ResourceList = BTreeMap<String, Amount>;
 /// One amount of a resource, and where it came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Amount {
-    /// The amount, rounded as the API server stores it.
+    /// The amount; after defaulting, rounded as the API server stores it.
     pub quantity: Quantity,
     /// The Pod field, such as `spec.containers[0].resources.limits.cpu`.
     pub field: String,
@@ -197,10 +197,8 @@ impl Reader {
         for (name, ApiQuantity(written)) in list.into_iter().flatten() {
             match written.parse::<Quantity>() {
                 Ok(quantity) => {
-                    let rounded = quantity.rounded_to_milli();
-                    let note = (rounded != quantity).then(|| format!("stored as {rounded}: nothing is finer than 1m"));
                     let field = format!("{field}.{name}");
-                    amounts.insert(name.clone(), Amount { quantity: rounded, field, written: written.clone(), note });
+                    amounts.insert(name.clone(), Amount { quantity, field, written: written.clone(), note: None });
                 }
                 Err(error) => {
                     self.problems.push(Problem::new(format!("{field}[{name}]"), format!("Invalid value: {error}")))

@@ -152,6 +152,10 @@ impl FromStr for Quantity {
         let (whole, rest) = split_digits(unsigned);
         let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), split_digits);
         let scale = Suffix::parse(suffix).map_err(|reason| invalid(reason.to_string()))?;
+        // Go's fast path takes no digits for 0; its slow path, for the very large and the very small, wants one.
+        if whole.len() + fraction.len() == 0 && (scale.kibis >= 5 || scale.tens < -9) {
+            return Err(invalid("it has no digits; write a number such as 500m or 64Mi".into()));
+        }
         let nanos = scale.apply(whole, fraction).ok_or_else(|| QuantityError::Overflow { text: text.to_string() })?;
         // A binary quantity below one unit is printed as a decimal one.
         let format = if scale.format == Format::BinarySi && nanos < NANO { Format::DecimalSi } else { scale.format };
@@ -327,8 +331,11 @@ mod tests {
 
     #[test]
     fn a_text_without_digits_is_zero_as_in_go() {
-        for text in ["+", "-", ".", "m", "Ki", "e3", "-.", "E"] {
+        for text in ["+", "-", ".", "m", "Ki", "Ti", "e3", "e-9", "-.", "E"] {
             assert!(parsed(text).is_zero(), "{text:?}");
+        }
+        for text in ["Pi", "-Ei", "e-10"] {
+            assert!(matches!(text.parse::<Quantity>(), Err(QuantityError::Invalid { .. })), "{text:?}");
         }
     }
 

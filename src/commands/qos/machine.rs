@@ -24,7 +24,7 @@ pub fn node() -> anyhow::Result<Node> {
     let tasks = ["/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"];
     let least = tasks.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse::<i64>().ok()).min();
     if let Some(least) = least {
-        node.capacity.insert("pids".into(), Quantity::units(least));
+        node.capacity.insert("pid".into(), Quantity::units(least));
     }
     Ok(node)
 }

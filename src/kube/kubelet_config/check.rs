@@ -205,6 +205,10 @@ impl Checker {
         let mut amounts = BTreeMap::new();
         for (name, text) in written.unwrap_or_default() {
             let field = format!("{field}[{name}]");
+            if !matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage" | "pid") {
+                self.wrong(&field, "cannot be reserved: cpu, memory, ephemeral-storage and pid can");
+                continue;
+            }
             match text.parse::<Quantity>() {
                 Ok(quantity) if quantity.is_negative() => {
                     self.wrong(&field, format!("Invalid value: {text:?}: must not be negative"));
@@ -268,14 +272,13 @@ impl Checker {
 
 /// `0%` and `100%` switch a threshold off.
 fn threshold(text: &str) -> Option<Threshold> {
+    if text == "0%" || text == "100%" {
+        return Some(Threshold::None);
+    }
     if let Some(number) = text.strip_suffix('%') {
-        let percent: f64 = number.parse().ok()?;
-        return match percent {
-            0.0 | 100.0 => Some(Threshold::None),
-            percent if percent > 0.0 && percent < 100.0 => Some(Threshold::Percent(percent)),
-            _ => None,
-        };
+        let percent: f32 = number.parse().ok()?;
+        return (0.0..=100.0).contains(&percent).then_some(Threshold::Percent(percent));
     }
     let amount: Quantity = text.parse().ok()?;
-    (!amount.is_negative()).then_some(Threshold::Amount(amount))
+    amount.is_positive().then_some(Threshold::Amount(amount))
 }

@@ -65,7 +65,7 @@ pub enum Threshold {
     /// So much.
     Amount(Quantity),
     /// So many percent of the capacity.
-    Percent(f64),
+    Percent(f32),
     /// Never.
     None,
 }

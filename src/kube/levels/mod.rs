@@ -173,7 +173,7 @@ pub fn of(pod: &Pod, class: Class, setting: &Setting, ids: Ids) -> (Vec<Level>, 
 
 fn warnings(case: &Case<'_>) -> Vec<String> {
     let mut warnings = case.setting.config.warnings.clone();
-    warnings.extend(case.setting.node.disagreement(&case.setting.config));
+    warnings.extend(case.setting.node.objections(&case.setting.config));
     if let Some(assignment) = &case.cpus {
         warnings.extend(assignment.rejected.clone());
         if !assignment.exclusive.is_empty() {

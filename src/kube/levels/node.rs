@@ -23,7 +23,7 @@ pub fn kubepods(case: &Case<'_>) -> Level {
         let (bytes, because) = protected(case, &[Class::Guaranteed, Class::Burstable]);
         level.write("memory.min", bytes, because);
     }
-    match node.for_pods("pids", config) {
+    match node.for_pods("pid", config) {
         Some(total) => {
             let pids = total.quantity.value().max(1);
             level.write("pids.max", pids, format!("{}: {pids} tasks", total.how));
