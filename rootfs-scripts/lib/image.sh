@@ -28,7 +28,7 @@ image() {
 
 # image_of LIST: the image's place, named by all that goes into it.
 image_of() {
-    local scripts=("$here"/lib/{image.sh,make-image} "$here/guest/init" "$here/busybox-rootfs")
+    local scripts=("$here"/lib/{image.sh,make-image} "$here"/guest/* "$here/busybox-rootfs")
     printf '%s/images/%s\n' "$CACHE" "$(cat "$1" "${scripts[@]}" | sha256sum | cut -c1-16)"
 }
 
