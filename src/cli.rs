@@ -67,6 +67,14 @@ pub enum Command {
     Delete(commands::delete::Args),
     /// List the containers
     List(commands::list::Args),
+    /// Show the processes of a container
+    Ps(commands::ps::Args),
+    /// Freeze every process of a container
+    Pause(commands::pause::Args),
+    /// Thaw a paused container
+    Resume(commands::pause::Args),
+    /// Change the limits of a container
+    Update(commands::update::Args),
     /// Tell how a container would start, step by step, without starting it
     Explain(commands::explain::Args),
     /// Show which cgroup files a pod's requests and limits become, and why

@@ -118,21 +118,41 @@ impl Cgroup {
     /// Ends every process in it and below it (`cgroup.kill`, Linux 5.14), and waits at most `seconds` until none is left.
     pub fn kill(&self, seconds: i64) -> Result<(), CgroupError> {
         self.write("cgroup.kill", "1")?;
+        self.wait_for_event("populated", 0, seconds)
+    }
+
+    /// Freezes every process in it and below it (`cgroup.freeze`), or thaws them, and waits at most `seconds` for it.
+    pub fn freeze(&self, frozen: bool, seconds: i64) -> Result<(), CgroupError> {
+        self.write("cgroup.freeze", if frozen { "1" } else { "0" })?;
+        self.wait_for_event("frozen", u64::from(frozen), seconds)
+    }
+
+    /// Waits until `key` of `cgroup.events` has this value. The kernel signals POLLPRI when the file changes; it is read
+    /// anew each time, so no change is missed.
+    fn wait_for_event(&self, key: &str, value: u64, seconds: i64) -> Result<(), CgroupError> {
         let path = self.path.join("cgroup.events");
         let events = self
             .open_file("cgroup.events", OFlags::RDONLY)
             .map_err(|errno| error(format!("open({path:?}, O_RDONLY)"), errno))?;
-        // The kernel signals POLLPRI when the file changes; it is read anew each time, so no change is missed.
-        let tick = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        while self.populated()? {
-            let mut waiting = [PollFd::new(&events, PollFlags::PRI)];
-            match poll(&mut waiting, Some(&tick)) {
-                Ok(0) if self.populated()? => return Err(error(format!("poll({path:?}, POLLPRI)"), Errno::TIMEDOUT)),
+        let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        while self.read_key("cgroup.events", key)? != Some(value) {
+            match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&limit)) {
+                Ok(0) if self.read_key("cgroup.events", key)? != Some(value) => {
+                    return Err(error(format!("poll({path:?}, POLLPRI)"), Errno::TIMEDOUT));
+                }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(error(format!("poll({path:?}, POLLPRI)"), errno)),
             }
         }
         Ok(())
+    }
+
+    /// The ids of all processes in it and below it.
+    pub fn processes(&self) -> Result<Vec<i32>, CgroupError> {
+        let mut pids = Vec::new();
+        processes_below(&self.directory, &self.path, &mut pids)?;
+        pids.sort_unstable();
+        Ok(pids)
     }
 
     /// Removes the cgroup and every cgroup below it; none may hold a process.
@@ -157,21 +177,47 @@ pub(super) fn remove_empty(path: &Path) -> Result<(), CgroupError> {
 
 /// Deepest first. The depth is bounded by the kernel's cgroup.max.depth and by the path length.
 fn remove_below(directory: &OwnedFd, path: &Path) -> Result<(), CgroupError> {
+    for (child, below) in children(directory, path)? {
+        remove_below(&child, &below)?;
+        remove_empty(&below)?;
+    }
+    Ok(())
+}
+
+fn processes_below(directory: &OwnedFd, path: &Path, pids: &mut Vec<i32>) -> Result<(), CgroupError> {
+    let file =
+        openat2(directory, "cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::BENEATH)
+            .map_err(|errno| error(format!("open({:?}, O_RDONLY)", path.join("cgroup.procs")), errno))?;
+    let mut text = String::new();
+    // A threaded cgroup does not list processes (EOPNOTSUPP): its domain's own file does.
+    if File::from(file).read_to_string(&mut text).is_ok() {
+        pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    }
+    for (child, below) in children(directory, path)? {
+        processes_below(&child, &below, pids)?;
+    }
+    Ok(())
+}
+
+/// The cgroups directly below an open one, each open, with its path for messages.
+fn children(directory: &OwnedFd, path: &Path) -> Result<Vec<(OwnedFd, PathBuf)>, CgroupError> {
     let call = |name: &str| format!("{name}({path:?})");
-    let entries = Dir::read_from(directory).map_err(|errno| error(call("getdents64"), errno))?;
-    for entry in entries {
+    let mut children = Vec::new();
+    for entry in Dir::read_from(directory).map_err(|errno| error(call("getdents64"), errno))? {
         let entry = entry.map_err(|errno| error(call("getdents64"), errno))?;
         let name = entry.file_name();
         if entry.file_type() != FileType::Directory || name == c"." || name == c".." {
             continue;
         }
         let below = path.join(name.to_string_lossy().as_ref());
-        let child = openat2(directory, name, directory_flags(), Mode::empty(), ResolveFlags::BENEATH)
-            .map_err(|errno| error(format!("open({below:?})"), errno))?;
-        remove_below(&child, &below)?;
-        remove_empty(&below)?;
+        match openat2(directory, name, directory_flags(), Mode::empty(), ResolveFlags::BENEATH) {
+            Ok(child) => children.push((child, below)),
+            // The container may remove its own cgroups at any time.
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(error(format!("open({below:?})"), errno)),
+        }
     }
-    Ok(())
+    Ok(children)
 }
 
 fn directory_flags() -> OFlags {

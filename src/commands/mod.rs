@@ -13,11 +13,14 @@ pub mod list;
 mod log;
 pub mod man;
 pub mod output;
+pub mod pause;
+pub mod ps;
 pub mod qos;
 pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod update;
 
 use std::process::ExitCode;
 
@@ -55,6 +58,10 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Kill(args) => kill::run(args, &cli.global),
         Command::Delete(args) => delete::run(args, &cli.global),
         Command::List(args) => list::run(args, &cli.global),
+        Command::Ps(args) => ps::run(args, &cli.global),
+        Command::Pause(args) => pause::run(args, &cli.global, true),
+        Command::Resume(args) => pause::run(args, &cli.global, false),
+        Command::Update(args) => update::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),

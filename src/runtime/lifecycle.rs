@@ -351,10 +351,10 @@ fn remove_if_empty(path: &Path) -> Result<(), RuntimeError> {
     }
 }
 
-fn read(entry: &Entry, id: &ContainerId) -> Result<Record, RuntimeError> {
+pub(super) fn read(entry: &Entry, id: &ContainerId) -> Result<Record, RuntimeError> {
     entry.read()?.ok_or_else(|| wrong_state("look at", id, Status::Creating))
 }
 
-fn wrong_state(verb: &'static str, id: &ContainerId, status: Status) -> RuntimeError {
+pub(super) fn wrong_state(verb: &'static str, id: &ContainerId, status: Status) -> RuntimeError {
     RuntimeError::WrongState { verb, id: id.to_string(), status }
 }

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod console;
+mod control;
 mod error;
 pub mod identity;
 mod init;
@@ -18,6 +19,7 @@ mod wire;
 
 pub use bundle::Bundle;
 pub use console::{Signals, foreground, send_terminal};
+pub use control::{freeze, processes, update};
 pub use error::RuntimeError;
 pub use lifecycle::{Created, Until, View, create, delete, kill, start, view};
 pub use signal::{SignalError, signal_number};

@@ -3,6 +3,7 @@
 //! They start containers, mount, and write cgroup files, so outside the VM every one of them fails at once
 //! ([`support::machine`] is the gate) and says where it belongs.
 
+mod control;
 mod doctor;
 mod equivalence;
 mod lab;

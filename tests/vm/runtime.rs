@@ -29,20 +29,6 @@ fn state(machine: &Machine, id: &str) -> Value {
     serde_json::from_str(&state.stdout).expect("state is JSON")
 }
 
-/// Runs a command that may leave a container behind: it keeps our end of a pipe open, so what is said goes to a file.
-fn said(machine: &Machine, args: &[&str]) -> (i32, String) {
-    let path = machine.directory().join("said");
-    let file = fs::File::create(&path).expect("the test's directory is writable");
-    let mut command = Command::new(machine.binary());
-    command.args(args).stdin(Stdio::null()).stdout(file.try_clone().expect("a descriptor")).stderr(file);
-    let status = command.status().expect("it runs");
-    (status.code().unwrap_or(-1), fs::read_to_string(path).expect("text"))
-}
-
-fn ok(machine: &Machine, args: &[&str]) {
-    assert_eq!(said(machine, args), (0, String::new()), "glassbox {args:?}");
-}
-
 fn cgroup(id: &str, file: &str) -> String {
     let path = format!("/sys/fs/cgroup/glassbox-{id}/{file}");
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim_end().to_string()
@@ -165,7 +151,7 @@ fn limits_read_back_what_the_config_asked_for() {
             "pids": {"limit": 32}
         });
     });
-    ok(&machine, &["create", "--bundle", bundle.path(), "limits"]);
+    machine.quiet(&["create", "--bundle", bundle.path(), "limits"]);
     let expected = [
         ("cpu.weight", "59"),
         ("cpu.max", "50000 100000"),
@@ -185,7 +171,7 @@ fn limits_read_back_what_the_config_asked_for() {
     assert_eq!(memory.memory_stat().limit_in_bytes, 67_108_864);
     let pid = state(&machine, "limits")["pid"].as_i64().expect("a number").to_string();
     assert_eq!(cgroup("limits", "cgroup.procs"), pid, "the process was born into its cgroup");
-    ok(&machine, &["delete", "--force", "limits"]);
+    machine.quiet(&["delete", "--force", "limits"]);
 }
 
 #[test]
@@ -226,7 +212,7 @@ fn create_start_state_kill_delete_is_one_life() {
     let machine = machine();
     let bundle = waiting(&machine, "life");
     let pid_file = machine.directory().join("pid");
-    ok(&machine, &["create", "--bundle", bundle.path(), "--pid-file", pid_file.to_str().expect("UTF-8"), "life"]);
+    machine.quiet(&["create", "--bundle", bundle.path(), "--pid-file", pid_file.to_str().expect("UTF-8"), "life"]);
     let created = state(&machine, "life");
     assert_eq!((&created["status"], &created["id"]), (&json!("created"), &json!("life")));
     assert_eq!(created["pid"].to_string(), fs::read_to_string(&pid_file).expect("a pid file"));
@@ -235,7 +221,7 @@ fn create_start_state_kill_delete_is_one_life() {
     // What is changed in the bundle after create does not matter.
     bundle.args(&["false"]);
 
-    ok(&machine, &["start", "life"]);
+    machine.quiet(&["start", "life"]);
     assert_eq!(state(&machine, "life")["status"], "running");
     let again = machine.glassbox(["start", "life"]);
     assert_eq!(
@@ -259,10 +245,10 @@ fn create_start_state_kill_delete_is_one_life() {
     });
     let dead = machine.glassbox(["kill", "life"]);
     assert_eq!((dead.status, dead.stderr.as_str()), (1, "error: container not running\n"));
-    ok(&machine, &["delete", "life"]);
+    machine.quiet(&["delete", "life"]);
     let gone = machine.glassbox(["state", "life"]);
     assert_eq!((gone.status, gone.stderr.as_str()), (1, "error: container \"life\" does not exist\n"));
-    ok(&machine, &["delete", "--force", "life"]);
+    machine.quiet(&["delete", "--force", "life"]);
 }
 
 #[test]
@@ -276,11 +262,11 @@ fn a_detached_run_stays_and_a_created_container_can_be_deleted() {
         .expect("it runs");
     assert!(detached.success());
     assert_eq!(state(&machine, "stays")["status"], "running");
-    ok(&machine, &["kill", "stays", "9"]);
+    machine.quiet(&["kill", "stays", "9"]);
     wait_until("it stops", || state(&machine, "stays")["status"] == "stopped");
-    ok(&machine, &["delete", "stays"]);
-    ok(&machine, &["create", "--bundle", bundle.path(), "stays"]);
-    ok(&machine, &["delete", "stays"]);
+    machine.quiet(&["delete", "stays"]);
+    machine.quiet(&["create", "--bundle", bundle.path(), "stays"]);
+    machine.quiet(&["delete", "stays"]);
 }
 
 #[test]
@@ -383,12 +369,12 @@ fn bad_ids_are_refused_and_leave_nothing() {
 fn an_id_is_used_once() {
     let machine = machine();
     let bundle = waiting(&machine, "once");
-    ok(&machine, &["create", "--bundle", bundle.path(), "once"]);
+    machine.quiet(&["create", "--bundle", bundle.path(), "once"]);
     let again = machine.glassbox(["create", "--bundle", bundle.path(), "once"]);
     assert_eq!(again.status, 1);
     assert!(again.stderr.contains("container with given ID already exists: \"once\""), "{}", again.stderr);
     assert_eq!(state(&machine, "once")["status"], "created", "the first one is untouched");
-    ok(&machine, &["delete", "once"]);
+    machine.quiet(&["delete", "once"]);
 }
 
 #[test]
@@ -405,7 +391,7 @@ fn eight_creates_of_one_id_make_one_container() {
         creates.iter_mut().filter_map(|create| create.wait().ok()).filter(|status| status.success()).count();
     assert_eq!(succeeded, 1);
     assert_eq!(state(&machine, "race")["status"], "created");
-    ok(&machine, &["delete", "race"]);
+    machine.quiet(&["delete", "race"]);
 }
 
 #[test]
@@ -420,7 +406,7 @@ fn a_cgroup_of_somebody_else_is_left_alone() {
     let output = machine.glassbox(["create", "--bundle", bundle.path(), "thief"]);
     assert_eq!(output.status, 1);
     assert!(output.stderr.contains("/sys/fs/cgroup/theirs has processes"), "{}", output.stderr);
-    ok(&machine, &["delete", "--force", "thief"]);
+    machine.quiet(&["delete", "--force", "thief"]);
     assert!(sleeper.try_wait().expect("our child").is_none(), "the process in it lives");
     sleeper.kill().expect("our child");
     sleeper.wait().expect("our child");
@@ -435,9 +421,9 @@ fn cgroups_above_the_containers_are_made_and_removed() {
         config["linux"]["cgroupsPath"] = "/deep/er/est".into();
         config["linux"]["resources"] = json!({"pids": {"limit": 9}});
     });
-    ok(&machine, &["create", "--bundle", bundle.path(), "deep"]);
+    machine.quiet(&["create", "--bundle", bundle.path(), "deep"]);
     assert_eq!(fs::read_to_string("/sys/fs/cgroup/deep/er/est/pids.max").expect("enabled on the way"), "9\n");
-    ok(&machine, &["delete", "deep"]);
+    machine.quiet(&["delete", "deep"]);
 }
 
 /// kill -9 at every instant of create, run and start: `delete --force` leaves nothing.
@@ -448,9 +434,9 @@ fn what_a_kill_9_leaves_delete_force_removes() {
     bundle.edit(|config| config["linux"]["resources"] = json!({"memory": {"limit": 67108864}, "pids": {"limit": 64}}));
     // How long a whole create takes here, so that the kills fall into it.
     let begun = std::time::Instant::now();
-    ok(&machine, &["create", "--bundle", bundle.path(), "k"]);
+    machine.quiet(&["create", "--bundle", bundle.path(), "k"]);
     let whole = begun.elapsed();
-    ok(&machine, &["delete", "--force", "k"]);
+    machine.quiet(&["delete", "--force", "k"]);
     for round in 0..40_u32 {
         let verb = if round % 2 == 0 { "create" } else { "run" };
         let mut command = Command::new(machine.binary());
@@ -463,7 +449,7 @@ fn what_a_kill_9_leaves_delete_force_removes() {
         std::thread::sleep(whole * round / 40);
         child.kill().expect("our child");
         child.wait().expect("our child");
-        ok(&machine, &["delete", "--force", "k"]);
+        machine.quiet(&["delete", "--force", "k"]);
         machine.assert_clean();
     }
 }
@@ -473,7 +459,7 @@ fn a_broken_record_hides_no_other_and_can_be_deleted() {
     let machine = machine();
     let bundle = waiting(&machine, "broken");
     for id in ["whole", "broken"] {
-        ok(&machine, &["create", "--bundle", bundle.path(), id]);
+        machine.quiet(&["create", "--bundle", bundle.path(), id]);
     }
     let record = PathBuf::from("/run/glassbox/broken/state.json");
     for text in [&b"{"[..], b"", b"[]", b"\xff\xfe", b"{\"id\":7}"] {
@@ -483,10 +469,10 @@ fn a_broken_record_hides_no_other_and_can_be_deleted() {
         assert_eq!((list.status, list.stdout.as_str()), (0, "whole\n"));
         assert!(list.stderr.contains("warning: container broken"), "{}", list.stderr);
     }
-    ok(&machine, &["delete", "--force", "broken"]);
+    machine.quiet(&["delete", "--force", "broken"]);
     fs::create_dir("/run/glassbox/empty").expect("root may");
-    ok(&machine, &["delete", "--force", "empty"]);
-    ok(&machine, &["delete", "whole"]);
+    machine.quiet(&["delete", "--force", "empty"]);
+    machine.quiet(&["delete", "whole"]);
 }
 
 #[test]
@@ -502,8 +488,8 @@ fn what_a_container_forks_dies_with_it() {
     run.args(["run", "--detach", "--bundle", bundle.path(), "forks"]).stdout(Stdio::null());
     assert!(run.status().expect("it runs").success());
     wait_until("all six are there", || cgroup("forks", "cgroup.procs").lines().count() == 6);
-    ok(&machine, &["kill", "forks", "KILL"]);
+    machine.quiet(&["kill", "forks", "KILL"]);
     std::thread::sleep(Duration::from_millis(50));
-    ok(&machine, &["delete", "--force", "forks"]);
+    machine.quiet(&["delete", "--force", "forks"]);
     assert!(!Path::new("/sys/fs/cgroup/glassbox-forks").exists());
 }

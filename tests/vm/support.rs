@@ -61,6 +61,18 @@ impl Machine {
         run(Command::new(self.binary()).args(args))
     }
 
+    /// Runs a command that succeeds and says nothing. What it says goes to a file: a container that it leaves behind would
+    /// keep our end of a pipe open.
+    pub fn quiet(&self, args: &[&str]) {
+        let path = self.directory.path().join("said");
+        let file = fs::File::create(&path).expect("the test's directory is writable");
+        let mut command = Command::new(self.binary());
+        command.args(args).stdin(Stdio::null()).stdout(file.try_clone().expect("a descriptor")).stderr(file);
+        let code = command.status().expect("it runs").code();
+        let said = fs::read_to_string(&path).expect("text");
+        assert_eq!((code, said.as_str()), (Some(0), ""), "glassbox {args:?}");
+    }
+
     /// `$GLASSBOX`, the static debug binary, for tests that start it in their own way.
     pub fn binary(&self) -> PathBuf {
         named_path("GLASSBOX")
