@@ -90,15 +90,14 @@ impl InitStep {
             InitStep::SetPropagation { path, flags } => {
                 ("SetPropagation", json!({ "path": text(path), "propagation": propagation_name(*flags) }))
             }
-            InitStep::EnterRootfs { path } => ("EnterRootfs", json!({ "path": text(path) })),
-            InitStep::MountFilesystem { fstype, source, target, parameters, attributes } => (
-                "MountFilesystem",
-                json!({
-                    "fstype": text(fstype), "source": text(source), "target": target.in_container(),
-                    "parameters": parameters.iter().map(parameter).collect::<Vec<_>>(),
-                    "attributes": attribute_names(*attributes),
-                }),
-            ),
+            InitStep::EnterRootfs { path, recursive } => {
+                ("EnterRootfs", json!({ "path": text(path), "recursive": recursive }))
+            }
+            InitStep::MountFilesystem { filesystem: new, target, no_symlinks } => {
+                let mut fields = filesystem(new);
+                extend(&mut fields, json!({ "target": target.in_container(), "noSymlinks": no_symlinks }));
+                ("MountFilesystem", fields)
+            }
             InitStep::BindMount { source, target, recursive, attributes } => {
                 let mut fields = json!({
                     "source": text(source), "target": target.in_container(), "recursive": recursive,
@@ -134,13 +133,22 @@ impl InitStep {
             InitStep::PivotRoot => ("PivotRoot", json!({})),
             InitStep::SetHostname { name } => ("SetHostname", json!({ "name": text(name) })),
             InitStep::SetDomainname { name } => ("SetDomainname", json!({ "name": text(name) })),
-            InitStep::BringLoopbackUp => ("BringLoopbackUp", json!({})),
-            InitStep::OpenTerminal { size } => (
-                "OpenTerminal",
-                json!({ "size": size.map(|(rows, columns)| json!({ "rows": rows, "columns": columns })) }),
-            ),
-            InitStep::ReadonlyPath { path } => ("ReadonlyPath", json!({ "path": text(path) })),
-            InitStep::MaskPath { path } => ("MaskPath", json!({ "path": text(path) })),
+            InitStep::BringLoopbackUp { device } => ("BringLoopbackUp", json!({ "device": text(device) })),
+            InitStep::OpenTerminal { multiplexer, console, size } => {
+                let size = size.map(|(rows, columns)| json!({ "rows": rows, "columns": columns }));
+                let fields =
+                    json!({ "multiplexer": text(multiplexer), "console": console.in_container(), "size": size });
+                ("OpenTerminal", fields)
+            }
+            InitStep::ReadonlyPath { path, recursive, attributes } => {
+                let mut fields = json!({ "path": text(path), "recursive": recursive });
+                extend(&mut fields, changes(attributes));
+                ("ReadonlyPath", fields)
+            }
+            InitStep::MaskPath { path, empty, null, device: (major, minor) } => {
+                let file = json!({ "null": text(null), "major": major, "minor": minor });
+                ("MaskPath", json!({ "path": text(path), "directory": filesystem(empty), "file": file }))
+            }
             InitStep::ChangeDirectory { target } => ("ChangeDirectory", json!({ "target": target.in_container() })),
             InitStep::FindExecutable { candidates } => ("FindExecutable", json!({ "candidates": texts(candidates) })),
             InitStep::AwaitStart => ("AwaitStart", json!({})),
@@ -172,6 +180,14 @@ fn extend(object: &mut Value, more: Value) {
     if let (Value::Object(object), Value::Object(more)) = (object, more) {
         object.extend(more);
     }
+}
+
+fn filesystem(new: &Filesystem) -> Value {
+    json!({
+        "fstype": text(&new.fstype), "source": text(&new.source),
+        "parameters": new.parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "attributes": attribute_names(new.attributes),
+    })
 }
 
 fn changes(attributes: &MountAttributes) -> Value {

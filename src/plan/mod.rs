@@ -16,11 +16,13 @@ pub mod uapi;
 pub use cgroup::path as cgroup_path;
 pub use host::{CgroupHost, CgroupLevel, Host};
 pub use shell::Shell;
-pub use step::{Clone3, FsParameter, HostStep, IdKind, IdRange, InitStep, MountAttributes, Plan, Planned, RootfsPath};
+pub use step::{
+    Clone3, Filesystem, FsParameter, HostStep, IdKind, IdRange, InitStep, MountAttributes, Plan, Planned, RootfsPath,
+};
 pub use text::{Numbered, namespace_names, printable, wrapped};
 
 use crate::cgroup::resources::ResourceError;
-use crate::spec::oci::{LinuxNamespaceType, Spec};
+use crate::spec::oci::{LinuxNamespaceType, Process, Spec};
 use uapi::*;
 
 /// Why a config cannot be carried out on this machine.
@@ -98,8 +100,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     init.push(Planned::new(InitStep::PivotRoot, "root.path"));
     init.extend(identity_of_the_machine(spec, new));
     if process.terminal() == Some(true) {
-        let size = process.console_size().map(|size| (size.height() as u16, size.width() as u16));
-        init.push(Planned::new(InitStep::OpenTerminal { size }, "process.terminal"));
+        init.push(Planned::new(open_terminal(process), "process.terminal"));
     }
     init.extend(process::working_directory(process));
     init.extend(rootfs::lock(spec));
@@ -112,6 +113,14 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
         beside,
         init,
     })
+}
+
+fn open_terminal(process: &Process) -> InitStep {
+    InitStep::OpenTerminal {
+        multiplexer: c"/dev/pts/ptmx".to_owned(),
+        console: RootfsPath::new("/dev/console"),
+        size: process.console_size().map(|size| (size.height() as u16, size.width() as u16)),
+    }
 }
 
 /// CLONE_NEW* flags of the config's new namespaces.
@@ -143,7 +152,10 @@ fn identity_of_the_machine(spec: &Spec, new: u64) -> Vec<Planned<InitStep>> {
         steps.push(Planned::new(InitStep::SetDomainname { name: step::c_string(name) }, "domainname"));
     }
     if new & CLONE_NEWNET != 0 {
-        steps.push(Planned::new(InitStep::BringLoopbackUp, "many programs listen on 127.0.0.1"));
+        steps.push(Planned::new(
+            InitStep::BringLoopbackUp { device: c"lo".to_owned() },
+            "many programs listen on 127.0.0.1",
+        ));
     }
     steps
 }
@@ -254,7 +266,7 @@ mod tests {
         init: start a session of its own (a container does not share our terminal's session)
         init: make a new cgroup namespace (linux.namespaces "cgroup")
         init: make the mounts of / rslave (no mount of the container may reach the host)
-        init: mount /bundle/rootfs over itself and enter it (root.path)
+        init: mount /bundle/rootfs with all below it over itself and enter it (root.path)
         init: mount proc on /proc (mounts[0])
         init: mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])
         init: mount devpts on /dev/pts (nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5) (mounts[2])
@@ -276,7 +288,7 @@ mod tests {
         init: make the rootfs the root and let go of the host's (root.path)
         init: set the host name to glassbox (hostname)
         init: bring the loopback device lo up (many programs listen on 127.0.0.1)
-        init: open a terminal and make it stdin, stdout and stderr (process.terminal)
+        init: open a terminal, make it stdin, stdout and stderr, and show it at /dev/console (process.terminal)
         init: make /proc/bus read-only (linux.readonlyPaths[0])
         init: make /proc/fs read-only (linux.readonlyPaths[1])
         init: make /proc/irq read-only (linux.readonlyPaths[2])
@@ -333,7 +345,7 @@ mod tests {
 
     #[test]
     fn without_a_terminal_there_is_no_step_for_one() {
-        insta::assert_snapshot!(difference(&plan(|config| config["process"]["terminal"] = false.into())), @"- init: open a terminal and make it stdin, stdout and stderr (process.terminal)");
+        insta::assert_snapshot!(difference(&plan(|config| config["process"]["terminal"] = false.into())), @"- init: open a terminal, make it stdin, stdout and stderr, and show it at /dev/console (process.terminal)");
     }
 
     #[test]
@@ -343,7 +355,7 @@ mod tests {
         - init: mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])
           init: mount proc on /proc (mounts[0])
         + init: mount tmpfs on /dev (nosuid) (mounts[1])
-          init: open a terminal and make it stdin, stdout and stderr (process.terminal)
+          init: open a terminal, make it stdin, stdout and stderr, and show it at /dev/console (process.terminal)
         + init: change the mount /dev (ro) (mounts[1].options)
         ");
     }

@@ -2,7 +2,7 @@
 
 use super::host::Host;
 use super::mount_options::{self, MountOptions};
-use super::step::{InitStep, MountAttributes, Planned, RootfsPath, c_string};
+use super::step::{Filesystem, FsParameter, InitStep, MountAttributes, Planned, RootfsPath, c_string};
 use super::uapi::*;
 use crate::spec::oci::{LinuxDevice, LinuxDeviceType, Mount, Spec};
 
@@ -33,7 +33,7 @@ pub(super) fn view(spec: &Spec, host: &Host, cgroup: Option<&str>) -> Steps {
         },
         "no mount of the container may reach the host",
     ));
-    steps.push(Planned::new(InitStep::EnterRootfs { path: c_string(&host.rootfs) }, "root.path"));
+    steps.push(Planned::new(InitStep::EnterRootfs { path: c_string(&host.rootfs), recursive: true }, "root.path"));
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         steps.extend(one_mount(mount, index, spec, cgroup));
     }
@@ -54,12 +54,16 @@ pub(super) fn lock(spec: &Spec) -> Steps {
     }
     for (index, path) in linux.and_then(|linux| linux.readonly_paths().as_ref()).into_iter().flatten().enumerate() {
         steps.push(Planned::new(
-            InitStep::ReadonlyPath { path: c_string(path) },
+            InitStep::ReadonlyPath {
+                path: c_string(path),
+                recursive: true,
+                attributes: MountAttributes { set_all: MOUNT_ATTR_RDONLY, ..Default::default() },
+            },
             format!("linux.readonlyPaths[{index}]"),
         ));
     }
     for (index, path) in linux.and_then(|linux| linux.masked_paths().as_ref()).into_iter().flatten().enumerate() {
-        steps.push(Planned::new(InitStep::MaskPath { path: c_string(path) }, format!("linux.maskedPaths[{index}]")));
+        steps.push(Planned::new(mask(path), format!("linux.maskedPaths[{index}]")));
     }
     if let Some(flags) =
         linux.and_then(|linux| linux.rootfs_propagation().as_deref()).and_then(mount_options::propagation)
@@ -70,6 +74,17 @@ pub(super) fn lock(spec: &Spec) -> Steps {
         steps.push(change("/", MOUNT_ATTR_RDONLY, "root.readonly".to_string()));
     }
     steps
+}
+
+/// Nothing can be read there, and nothing written.
+fn mask(path: &str) -> InitStep {
+    let empty = Filesystem {
+        fstype: c"tmpfs".to_owned(),
+        source: c"tmpfs".to_owned(),
+        parameters: vec![FsParameter::Flag(c"ro".to_owned())],
+        attributes: MOUNT_ATTR_RDONLY,
+    };
+    InitStep::MaskPath { path: c_string(path), empty, null: c"/dev/null".to_owned(), device: (1, 3) }
 }
 
 fn change(path: &str, set: u64, because: String) -> Planned<InitStep> {
@@ -99,7 +114,7 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
     if is_dev(mount) && parsed.bind.is_none() {
         parsed.attributes.set &= !MOUNT_ATTR_RDONLY;
         parsed.attributes.set_all &= !MOUNT_ATTR_RDONLY;
-        parsed.parameters.retain(|parameter| *parameter != super::FsParameter::Flag(c"ro".to_owned()));
+        parsed.parameters.retain(|parameter| *parameter != FsParameter::Flag(c"ro".to_owned()));
     }
     let step = match (parsed.remount, parsed.bind, fstype) {
         (true, ..) => InitStep::ChangeMount { target: target.clone(), attributes: parsed.attributes },
@@ -110,11 +125,15 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
             bind(cgroup.map(str::to_string), target.clone(), false, parsed.attributes)
         }
         _ => InitStep::MountFilesystem {
-            fstype: c_string(if fstype == "cgroup" { "cgroup2" } else { fstype }),
-            source: c_string(source.as_deref().unwrap_or(fstype)),
+            filesystem: Filesystem {
+                fstype: c_string(if fstype == "cgroup" { "cgroup2" } else { fstype }),
+                source: c_string(source.as_deref().unwrap_or(fstype)),
+                parameters: parsed.parameters,
+                attributes: parsed.attributes.set | parsed.attributes.set_all,
+            },
             target: target.clone(),
-            parameters: parsed.parameters,
-            attributes: parsed.attributes.set | parsed.attributes.set_all,
+            // Behind a link at /proc or /sys, what is to be masked would not be where it is masked (CVE-2019-19921).
+            no_symlinks: ["proc", "sysfs"].contains(&fstype),
         },
     };
     let mut steps = vec![Planned::new(step, because.clone())];

@@ -149,6 +149,19 @@ pub enum FsParameter {
     Value(CString, CString),
 }
 
+/// A file system that does not exist yet (fsopen(2)), and its first mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filesystem {
+    /// `proc`, `tmpfs` …
+    pub fstype: CString,
+    /// What /proc/mounts shows as the device.
+    pub source: CString,
+    /// File system parameters.
+    pub parameters: Vec<FsParameter>,
+    /// MOUNT_ATTR_* of the mount.
+    pub attributes: u64,
+}
+
 /// A step that the container's process does, between clone3(2) and execve(2). Nothing in it allocates.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InitStep {
@@ -179,19 +192,17 @@ pub enum InitStep {
     EnterRootfs {
         /// Absolute path on the host.
         path: CString,
+        /// With the mounts below it.
+        recursive: bool,
     },
     /// Mount a new file system: fsopen, fsconfig, fsmount, move_mount.
     MountFilesystem {
-        /// `proc`, `tmpfs` …
-        fstype: CString,
-        /// What /proc/mounts shows as the device.
-        source: CString,
+        /// What.
+        filesystem: Filesystem,
         /// Where.
         target: RootfsPath,
-        /// File system parameters.
-        parameters: Vec<FsParameter>,
-        /// MOUNT_ATTR_* of the mount.
-        attributes: u64,
+        /// No symbolic link may stand in the way.
+        no_symlinks: bool,
     },
     /// Show a file or directory of the host at another place: open_tree, mount_setattr, move_mount.
     BindMount {
@@ -253,9 +264,17 @@ pub enum InitStep {
         name: CString,
     },
     /// Bring the new network namespace's loopback device up.
-    BringLoopbackUp,
-    /// Open a terminal of the container's devpts, hand its master over, and make it stdin, stdout and stderr.
+    BringLoopbackUp {
+        /// `lo`
+        device: CString,
+    },
+    /// Open a terminal of the container's devpts, hand its master over, make it stdin, stdout and stderr, and show it at
+    /// another place, where programs look for it.
     OpenTerminal {
+        /// The device that makes terminals (pts(4)), absolute in the container.
+        multiplexer: CString,
+        /// Where it is shown.
+        console: RootfsPath,
         /// Rows and columns, where the config says.
         size: Option<(u16, u16)>,
     },
@@ -263,11 +282,21 @@ pub enum InitStep {
     ReadonlyPath {
         /// Absolute path in the container.
         path: CString,
+        /// With the mounts below it.
+        recursive: bool,
+        /// What changes on the clone.
+        attributes: MountAttributes,
     },
-    /// Hide a path: an empty read-only tmpfs over a directory, /dev/null over a file; a missing path is left alone.
+    /// Hide a path: a directory under an empty file system, a file under a device; a missing path is left alone.
     MaskPath {
         /// Absolute path in the container.
         path: CString,
+        /// What hides a directory.
+        empty: Filesystem,
+        /// What hides a file, absolute in the container.
+        null: CString,
+        /// The device number that it must have: a rootfs may bring something else under that name (CVE-2025-31133).
+        device: (u32, u32),
     },
     /// Make a directory and its parents; what is there stays as it is.
     MakeDirectory {

@@ -60,8 +60,13 @@ impl InitStep {
             InitStep::SetPropagation { path, flags } => {
                 format!("make the mounts of {} {}", text(path), propagation_name(*flags))
             }
-            InitStep::EnterRootfs { path } => format!("mount {} over itself and enter it", text(path)),
-            InitStep::MountFilesystem { fstype, target, attributes, parameters, .. } => {
+            InitStep::EnterRootfs { path, recursive } => {
+                let all = if *recursive { " with all below it" } else { "" };
+                format!("mount {}{all} over itself and enter it", text(path))
+            }
+            InitStep::MountFilesystem {
+                filesystem: Filesystem { fstype, attributes, parameters, .. }, target, ..
+            } => {
                 let options = mount_words(*attributes, parameters);
                 format!("mount {} on {}{options}", text(fstype), target.in_container())
             }
@@ -87,13 +92,14 @@ impl InitStep {
             InitStep::PivotRoot => "make the rootfs the root and let go of the host's".to_string(),
             InitStep::SetHostname { name } => format!("set the host name to {}", text(name)),
             InitStep::SetDomainname { name } => format!("set the domain name to {}", text(name)),
-            InitStep::BringLoopbackUp => "bring the loopback device lo up".to_string(),
-            InitStep::OpenTerminal { size: None } => "open a terminal and make it stdin, stdout and stderr".to_string(),
-            InitStep::OpenTerminal { size: Some((rows, columns)) } => {
-                format!("open a terminal of {columns}x{rows} and make it stdin, stdout and stderr")
+            InitStep::BringLoopbackUp { device } => format!("bring the loopback device {} up", text(device)),
+            InitStep::OpenTerminal { console, size, .. } => {
+                let size = size.map(|(rows, columns)| format!(" of {columns}x{rows}")).unwrap_or_default();
+                let console = console.in_container();
+                format!("open a terminal{size}, make it stdin, stdout and stderr, and show it at {console}")
             }
-            InitStep::ReadonlyPath { path } => format!("make {} read-only", text(path)),
-            InitStep::MaskPath { path } => format!("mask {}", text(path)),
+            InitStep::ReadonlyPath { path, .. } => format!("make {} read-only", text(path)),
+            InitStep::MaskPath { path, .. } => format!("mask {}", text(path)),
             InitStep::ChangeDirectory { target } => format!("go to {}", target.in_container()),
             InitStep::FindExecutable { candidates } => format!("check that {} can be executed", one_of(candidates)),
             InitStep::AwaitStart => "wait for start".to_string(),

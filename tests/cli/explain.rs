@@ -105,7 +105,7 @@ fn in_sentences() {
        9. Make a new cgroup namespace (linux.namespaces "cgroup").
       10. Make the mounts of / rslave (no mount of the container may reach the
           host).
-      11. Mount /web/rootfs over itself and enter it (root.path).
+      11. Mount /web/rootfs with all below it over itself and enter it (root.path).
       12. Mount proc on /proc (mounts[0]).
       13. Mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1]).
       14. Mount devpts on /dev/pts
@@ -135,7 +135,8 @@ fn in_sentences() {
       30. Make the rootfs the root and let go of the host's (root.path).
       31. Set the host name to glassbox (hostname).
       32. Bring the loopback device lo up (many programs listen on 127.0.0.1).
-      33. Open a terminal and make it stdin, stdout and stderr (process.terminal).
+      33. Open a terminal, make it stdin, stdout and stderr, and show it at
+          /dev/console (process.terminal).
       34. Make /proc/bus read-only (linux.readonlyPaths[0]).
       35. Make /proc/fs read-only (linux.readonlyPaths[1]).
       36. Make /proc/irq read-only (linux.readonlyPaths[2]).
@@ -288,9 +289,10 @@ fn in_json() {
           "number": 11,
           "lane": "init",
           "step": "EnterRootfs",
-          "sentence": "mount /web/rootfs over itself and enter it",
+          "sentence": "mount /web/rootfs with all below it over itself and enter it",
           "because": "root.path",
-          "path": "/web/rootfs"
+          "path": "/web/rootfs",
+          "recursive": true
         },
         {
           "number": 12,
@@ -300,9 +302,10 @@ fn in_json() {
           "because": "mounts[0]",
           "fstype": "proc",
           "source": "proc",
-          "target": "/proc",
           "parameters": [],
-          "attributes": []
+          "attributes": [],
+          "target": "/proc",
+          "noSymlinks": true
         },
         {
           "number": 13,
@@ -312,7 +315,6 @@ fn in_json() {
           "because": "mounts[1]",
           "fstype": "tmpfs",
           "source": "tmpfs",
-          "target": "/dev",
           "parameters": [
             "mode=755",
             "size=65536k"
@@ -320,7 +322,9 @@ fn in_json() {
           "attributes": [
             "nosuid",
             "strictatime"
-          ]
+          ],
+          "target": "/dev",
+          "noSymlinks": false
         },
         {
           "number": 14,
@@ -471,7 +475,8 @@ fn in_json() {
           "lane": "init",
           "step": "BringLoopbackUp",
           "sentence": "bring the loopback device lo up",
-          "because": "many programs listen on 127.0.0.1"
+          "because": "many programs listen on 127.0.0.1",
+          "device": "lo"
         },
         {
           "number": 28,
@@ -479,7 +484,14 @@ fn in_json() {
           "step": "ReadonlyPath",
           "sentence": "make /proc/sys read-only",
           "because": "linux.readonlyPaths[0]",
-          "path": "/proc/sys"
+          "path": "/proc/sys",
+          "recursive": true,
+          "set": [],
+          "clear": [],
+          "setAll": [
+            "ro"
+          ],
+          "clearAll": []
         },
         {
           "number": 29,
@@ -487,7 +499,22 @@ fn in_json() {
           "step": "MaskPath",
           "sentence": "mask /proc/kcore",
           "because": "linux.maskedPaths[0]",
-          "path": "/proc/kcore"
+          "path": "/proc/kcore",
+          "directory": {
+            "fstype": "tmpfs",
+            "source": "tmpfs",
+            "parameters": [
+              "ro"
+            ],
+            "attributes": [
+              "ro"
+            ]
+          },
+          "file": {
+            "null": "/dev/null",
+            "major": 1,
+            "minor": 3
+          }
         },
         {
           "number": 30,
@@ -737,7 +764,7 @@ fn this_machine_is_looked_at_and_left_alone() {
     assert_eq!((output.status, output.stderr.as_str()), (0, ""));
     let rootfs = scene.path().canonicalize().unwrap().join("web/rootfs");
     let joined = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(joined.contains(&format!("Mount {} over itself", rootfs.display())), "{joined}");
+    assert!(joined.contains(&format!("Mount {} with all below it over itself", rootfs.display())), "{joined}");
     assert_eq!(fs::read_dir(rootfs).unwrap().count(), 0, "something was made in the rootfs");
 }
 

@@ -98,6 +98,11 @@ directory() {
   [ -d "$1" ] || (umask 0022 && mkdir -p "$1")
 }
 
+# No symbolic link may stand in the way.
+straight() {
+  [ "$(realpath "$1")" = "$PWD/${1#./}" ] || { echo "$1 is a symbolic link, or below one" >&2 && exit 1; }
+}
+
 # Other options for a mount and for all mounts below it.
 remount_all() {
   mounts=$(findmnt --noheadings --list --output TARGET --submounts "$(realpath "$1")")
@@ -109,12 +114,13 @@ remount_all() {
 # 10. make the mounts of / rslave (no mount of the container may reach the host)
 mount --make-rslave /
 
-# 11. mount /web/rootfs over itself and enter it (root.path)
+# 11. mount /web/rootfs with all below it over itself and enter it (root.path)
 mount --rbind /web/rootfs /web/rootfs
 cd /web/rootfs
 
 # 12. mount proc on /proc (mounts[0])
 directory ./proc
+straight ./proc
 mount -t proc proc ./proc
 
 # 13. mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])

@@ -319,4 +319,11 @@ fn the_script_follows_no_symbolic_link_out_of_the_rootfs() {
     assert_eq!(ran.stderr, "./out/made leads out of the rootfs by a symbolic link\n", "{ran:?}");
     assert!(ran.status != 0);
     assert_eq!(fs::read_dir(outside).expect("it is there").count(), 0);
+
+    fs::remove_dir(bundle.rootfs().join("proc")).expect("it is empty");
+    std::os::unix::fs::symlink("tmp", bundle.rootfs().join("proc")).expect("the name is free");
+    let ran = sh(&format!("sh {}", script(&machine, &bundle).display()));
+    assert_eq!(ran.stderr, "./proc is a symbolic link, or below one\n", "{ran:?}");
+    let ran = machine.glassbox(["run", "--bundle", bundle.path(), "same"]);
+    assert!(ran.status == 1 && ran.stderr.contains("(mount proc on /proc): openat2 = ELOOP"), "{ran:?}");
 }

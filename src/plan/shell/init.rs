@@ -22,12 +22,12 @@ impl InitStep {
             InitStep::SetPropagation { path, flags } => {
                 one(format!("mount --make-{} {}", propagation_name(*flags), word(&text(path))))
             }
-            InitStep::EnterRootfs { path } => {
+            InitStep::EnterRootfs { path, recursive } => {
                 let path = word(&text(path));
-                Shell::Commands(vec![format!("mount --rbind {path} {path}"), format!("cd {path}")])
+                Shell::Commands(vec![mount::bind_command(&path, &path, *recursive), format!("cd {path}")])
             }
-            InitStep::MountFilesystem { fstype, source, target, parameters, attributes } => {
-                mount::filesystem(fstype, source, target, parameters, *attributes)
+            InitStep::MountFilesystem { filesystem, target, .. } => {
+                Shell::Commands(mount::filesystem(filesystem, &below(target)))
             }
             InitStep::BindMount { source, target, recursive, attributes } => {
                 mount::bind(source, target, *recursive, attributes)
@@ -48,13 +48,15 @@ impl InitStep {
             InitStep::PivotRoot => Shell::Outside(Vec::new()),
             InitStep::SetHostname { name } => one(set_hostname(&text(name))),
             InitStep::SetDomainname { name } => one(format!("domainname {}", word(&text(name)))),
-            InitStep::BringLoopbackUp => one("ip link set lo up".to_string()),
+            InitStep::BringLoopbackUp { device } => one(format!("ip link set {} up", word(&text(device)))),
             InitStep::OpenTerminal { .. } => Shell::Nothing(
                 "a shell cannot hand a terminal's other end over: the program keeps this script's stdin, stdout and \
                  stderr, and there is no /dev/console",
             ),
-            InitStep::ReadonlyPath { path } => mount::readonly(&here(&text(path))),
-            InitStep::MaskPath { path } => mount::mask(&here(&text(path))),
+            InitStep::ReadonlyPath { path, recursive, attributes } => {
+                mount::readonly(&here(&text(path)), *recursive, attributes)
+            }
+            InitStep::MaskPath { path, empty, null, .. } => mount::mask(&here(&text(path)), empty, &here(&text(null))),
             InitStep::ChangeDirectory { target } => one(format!("cd {}", below(target))),
             InitStep::FindExecutable { candidates } => program::find(candidates),
             InitStep::AwaitStart => Shell::Nothing("nobody starts this container later: it goes on at once"),

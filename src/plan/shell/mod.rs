@@ -131,7 +131,7 @@ fn not_done(reason: &str) -> Vec<String> {
 /// The rootfs directory on the host, quoted.
 fn rootfs(plan: &Plan) -> String {
     let path = plan.init.iter().find_map(|planned| match &planned.step {
-        InitStep::EnterRootfs { path } => Some(word(&text(path))),
+        InitStep::EnterRootfs { path, .. } => Some(word(&text(path))),
         _ => None,
     });
     path.unwrap_or_default()

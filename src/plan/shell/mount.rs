@@ -10,17 +10,12 @@ use super::Shell;
 use super::init::below;
 use super::quote::{word, words};
 
-/// A new file system.
-pub(super) fn filesystem(
-    fstype: &CStr,
-    source: &CStr,
-    target: &RootfsPath,
-    parameters: &[FsParameter],
-    attributes: u64,
-) -> Shell {
+/// A new file system. `target` is quoted.
+pub(super) fn filesystem(new: &Filesystem, target: &str) -> Vec<String> {
+    let Filesystem { fstype, source, parameters, attributes } = new;
     let readonly_superblock = parameters.contains(&FsParameter::Flag(c"ro".to_owned()));
     let readonly_mount = attributes & MOUNT_ATTR_RDONLY != 0;
-    let mut options: Vec<String> = attribute_names(attributes).into_iter().map(str::to_string).collect();
+    let mut options: Vec<String> = attribute_names(*attributes).into_iter().map(str::to_string).collect();
     if !readonly_superblock {
         options.retain(|option| option != "ro");
     }
@@ -34,14 +29,13 @@ pub(super) fn filesystem(
         }
     }
     let options = if options.is_empty() { String::new() } else { format!(" -o {}", word(&options.join(","))) };
-    let target = below(target);
     let mut commands = vec![format!("mount -t {}{options} {} {target}", word(&text(fstype)), word(&text(source)))];
     match (readonly_superblock, readonly_mount) {
         (false, true) => commands.push(format!("mount -o remount,bind,ro {target}")),
         (true, false) => commands.push(format!("mount -o remount,bind,rw {target}")),
         (true, true) | (false, false) => {}
     }
-    Shell::Commands(commands)
+    commands
 }
 
 /// A comma would end the option; mount(8) takes double quotes for that.
@@ -51,11 +45,16 @@ fn option_value(value: &str) -> String {
 
 /// Another place for what is there already.
 pub(super) fn bind(source: &CStr, target: &RootfsPath, recursive: bool, attributes: &MountAttributes) -> Shell {
-    let how = if recursive { "--rbind" } else { "--bind" };
     let target = below(target);
-    let mut commands = vec![format!("mount {how} {} {target}", word(&text(source)))];
+    let mut commands = vec![bind_command(&word(&text(source)), &target, recursive)];
     commands.extend(change(&target, attributes));
     Shell::Commands(commands)
+}
+
+/// The mount of a place at another, both quoted.
+pub(super) fn bind_command(source: &str, target: &str, recursive: bool) -> String {
+    let how = if recursive { "--rbind" } else { "--bind" };
+    format!("mount {how} {source} {target}")
 }
 
 /// Other attributes for a mount, and for all below it.
@@ -91,17 +90,17 @@ fn options(set: u64, clear: u64) -> String {
     options.join(",")
 }
 
-/// A read-only clone of a path over itself.
-pub(super) fn readonly(path: &str) -> Shell {
-    Shell::Commands(vec![format!(
-        "if [ -e {path} ]; then mount --rbind {path} {path}; remount_all {path} ro; fi # else nothing to protect"
-    )])
+/// A clone of a path over itself, with other attributes. `path` is quoted.
+pub(super) fn readonly(path: &str, recursive: bool, attributes: &MountAttributes) -> Shell {
+    let commands = [vec![bind_command(path, path, recursive)], change(path, attributes)].concat();
+    Shell::Commands(vec![format!("if [ -e {path} ]; then {}; fi # else nothing to protect", commands.join("; "))])
 }
 
-/// Something empty over a path.
-pub(super) fn mask(path: &str) -> Shell {
+/// Something empty over a path. `path` and `null` are quoted.
+pub(super) fn mask(path: &str, empty: &Filesystem, null: &str) -> Shell {
     Shell::Commands(vec![format!(
-        "if [ -d {path} ]; then mount -t tmpfs -o ro tmpfs {path}\n\
-         elif [ -e {path} ]; then mount --bind ./dev/null {path}; fi # else nothing to hide"
+        "if [ -d {path} ]; then {}\nelif [ -e {path} ]; then {}; fi # else nothing to hide",
+        filesystem(empty, path).join("; "),
+        bind_command(null, path, false)
     )])
 }

@@ -20,8 +20,11 @@ impl Prepared {
     /// The commands to run before the step's own.
     pub(super) fn lines(&mut self, step: &InitStep) -> Vec<String> {
         match step {
-            InitStep::MountFilesystem { target, .. } => {
-                let lines = self.directory(target);
+            InitStep::MountFilesystem { target, no_symlinks, .. } => {
+                let mut lines = self.directory(target);
+                if *no_symlinks {
+                    lines.push(format!("straight {}", below(target)));
+                }
                 let root = target.in_container();
                 // What was there is out of sight.
                 self.directories.retain(|path| !is_below(path, &root));
@@ -36,7 +39,17 @@ impl Prepared {
             InitStep::SetMountPropagation { target, .. }
             | InitStep::ChangeMount { target, .. }
             | InitStep::ChangeDirectory { target } => self.checked(&target.in_container()),
-            InitStep::ReadonlyPath { path } | InitStep::MaskPath { path } => self.checked(&text(path)),
+            InitStep::ReadonlyPath { path, .. } => self.checked(&text(path)),
+            InitStep::MaskPath { path, null, device: (major, minor), .. } => {
+                let mut lines = self.checked(&text(path));
+                if !self.is_fresh(&text(null)) {
+                    let null = here(&text(null));
+                    lines.push(format!(
+                        "[ \"$(stat -c %t:%T {null})\" = {major:x}:{minor:x} ] # and not something else"
+                    ));
+                }
+                lines
+            }
             InitStep::BecomeRoot
             | InitStep::NewSession
             | InitStep::Unshare { .. }
@@ -45,7 +58,7 @@ impl Prepared {
             | InitStep::PivotRoot
             | InitStep::SetHostname { .. }
             | InitStep::SetDomainname { .. }
-            | InitStep::BringLoopbackUp
+            | InitStep::BringLoopbackUp { .. }
             | InitStep::OpenTerminal { .. }
             | InitStep::FindExecutable { .. }
             | InitStep::AwaitStart
@@ -78,8 +91,12 @@ impl Prepared {
 
     /// A path that has to be there already, or may be missing.
     fn checked(&self, path: &str) -> Vec<String> {
-        let safe = path == "/" || self.fresh.iter().any(|root| root == path || is_below(path, root));
+        let safe = path == "/" || self.is_fresh(path);
         if safe { Vec::new() } else { vec![format!("below {}", here(path))] }
+    }
+
+    fn is_fresh(&self, path: &str) -> bool {
+        self.fresh.iter().any(|root| root == path || is_below(path, root))
     }
 }
 
@@ -88,7 +105,7 @@ fn is_below(path: &str, root: &str) -> bool {
 }
 
 /// Functions of the script, each after those that it calls.
-const FUNCTIONS: [(&str, &str); 4] = [
+const FUNCTIONS: [(&str, &str); 5] = [
     (
         "below",
         r#"# A symbolic link of the rootfs must not lead out of it. The runtime resolves such a link inside; a command cannot.
@@ -120,6 +137,14 @@ place() {
     below "$2"
     [ -e "$2" ] || (umask 0022 && : >"$2")
   fi
+}
+"#,
+    ),
+    (
+        "straight",
+        r#"# No symbolic link may stand in the way.
+straight() {
+  [ "$(realpath "$1")" = "$PWD/${1#./}" ] || { echo "$1 is a symbolic link, or below one" >&2 && exit 1; }
 }
 "#,
     ),

@@ -6,6 +6,7 @@
 mod program;
 mod view;
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, openat};
@@ -15,7 +16,7 @@ use rustix::process::{chdir, pivot_root, setsid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
 use super::wire::Message;
-use crate::plan::{InitStep, Planned};
+use crate::plan::{InitStep, Planned, RootfsPath};
 use crate::sys::{self, CStringArray, Call, CallResult, Failure};
 
 /// What the process has beside its steps.
@@ -55,9 +56,9 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -
         InitStep::NewSession => setsid().map(drop).of(Call::Setsid),
         InitStep::Unshare { namespaces } => unshare(*namespaces),
         InitStep::SetPropagation { path, flags } => sys::set_propagation(path, *flags),
-        InitStep::EnterRootfs { path } => view::enter_rootfs(path),
-        InitStep::MountFilesystem { fstype, source, target, parameters, attributes } => {
-            view::mount_filesystem(fstype, source, target, parameters, *attributes)
+        InitStep::EnterRootfs { path, recursive } => view::enter_rootfs(path, *recursive),
+        InitStep::MountFilesystem { filesystem, target, no_symlinks } => {
+            view::mount_filesystem(filesystem, target, *no_symlinks)
         }
         InitStep::BindMount { source, target, recursive, attributes } => {
             view::bind_mount(source, target, *recursive, attributes)
@@ -72,10 +73,10 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -
         InitStep::PivotRoot => swap_root(),
         InitStep::SetHostname { name } => rustix::system::sethostname(name.to_bytes()).of(Call::Sethostname),
         InitStep::SetDomainname { name } => rustix::system::setdomainname(name.to_bytes()).of(Call::Setdomainname),
-        InitStep::BringLoopbackUp => sys::bring_up(b"lo"),
-        InitStep::OpenTerminal { size } => open_terminal(wires.sync, *size),
-        InitStep::ReadonlyPath { path } => view::readonly_path(path),
-        InitStep::MaskPath { path } => view::mask_path(path),
+        InitStep::BringLoopbackUp { device } => sys::bring_up(device.to_bytes()),
+        InitStep::OpenTerminal { multiplexer, console, size } => open_terminal(wires.sync, multiplexer, console, *size),
+        InitStep::ReadonlyPath { path, recursive, attributes } => view::readonly_path(path, *recursive, attributes),
+        InitStep::MaskPath { path, empty, null, device } => view::mask_path(path, empty, null, *device),
         InitStep::ChangeDirectory { target } => program::change_directory(target),
         InitStep::FindExecutable { candidates } => program::find_executable(candidates),
         InitStep::AwaitStart => await_start(wires, starter),
@@ -139,17 +140,22 @@ fn await_start(wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -> Result<(), F
     Ok(())
 }
 
-fn open_terminal(sync: BorrowedFd<'_>, size: Option<(u16, u16)>) -> Result<(), Failure> {
+fn open_terminal(
+    sync: BorrowedFd<'_>,
+    multiplexer: &CStr,
+    console: &RootfsPath,
+    size: Option<(u16, u16)>,
+) -> Result<(), Failure> {
     use rustix::fs::{Mode, OFlags};
     // devpts was mounted by us a few steps ago, and nobody else is in this mount namespace.
-    let master = openat(CWD, c"/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())
-        .of(Call::Openat)?;
+    let master =
+        openat(CWD, multiplexer, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).of(Call::Openat)?;
     let terminal = sys::open_peer(master.as_fd())?;
     if let Some(size) = size {
         sys::set_window_size(terminal.as_fd(), size)?;
     }
     Message::Terminal.send(sync, Some(master.as_fd()))?;
-    view::show_terminal(terminal.as_fd())?;
+    view::show_terminal(terminal.as_fd(), console)?;
     sys::set_controlling(terminal.as_fd())?;
     rustix::stdio::dup2_stdin(&terminal).of(Call::Dup3)?;
     rustix::stdio::dup2_stdout(&terminal).of(Call::Dup3)?;

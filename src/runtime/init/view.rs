@@ -14,43 +14,24 @@ use rustix::mount::{
 };
 use rustix::process::{Gid, Uid, fchdir};
 
-use crate::plan::{FsParameter, MountAttributes, RootfsPath};
+use crate::plan::{Filesystem, FsParameter, MountAttributes, RootfsPath};
 use crate::sys::{self, Call, CallResult, Failure};
 
 const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
-pub(super) fn enter_rootfs(path: &CStr) -> Result<(), Failure> {
-    let tree = clone_tree(CWD, path, true)?;
+pub(super) fn enter_rootfs(path: &CStr, recursive: bool) -> Result<(), Failure> {
+    let tree = clone_tree(CWD, path, recursive)?;
     let place = openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
         .of(Call::Openat2)?;
     put_mount(&tree, &place)?;
     fchdir(&tree).of(Call::Fchdir)
 }
 
-pub(super) fn mount_filesystem(
-    fstype: &CStr,
-    source: &CStr,
-    target: &RootfsPath,
-    parameters: &[FsParameter],
-    attributes: u64,
-) -> Result<(), Failure> {
+pub(super) fn mount_filesystem(new: &Filesystem, target: &RootfsPath, no_symlinks: bool) -> Result<(), Failure> {
     make_directory(target)?;
-    // A symbolic link at /proc or /sys would put them where the steps that mask them do not look (CVE-2019-19921).
-    let links = if fstype == c"proc" || fstype == c"sysfs" { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
+    let links = if no_symlinks { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
     let place = open_path(&target.path, links)?;
-    let context = fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen)?;
-    fsconfig_set_string(&context, c"source", source).of(Call::Fsconfig)?;
-    for parameter in parameters {
-        match parameter {
-            FsParameter::Flag(flag) => fsconfig_set_flag(&context, flag.as_c_str()),
-            FsParameter::Value(key, value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str()),
-        }
-        .of(Call::Fsconfig)?;
-    }
-    fsconfig_create(&context).of(Call::Fsconfig)?;
-    let flags = MountAttrFlags::from_bits_retain(attributes as u32);
-    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).of(Call::Fsmount)?;
-    put_mount(&mount, &place)
+    put_mount(&new_mount(new)?, &place)
 }
 
 pub(super) fn bind_mount(
@@ -120,41 +101,47 @@ pub(super) fn make_directory(target: &RootfsPath) -> Result<(), Failure> {
     make_directories(target.parents.iter().chain([&target.path]))
 }
 
-pub(super) fn readonly_path(path: &CStr) -> Result<(), Failure> {
+pub(super) fn readonly_path(path: &CStr, recursive: bool, attributes: &MountAttributes) -> Result<(), Failure> {
     let Some(place) = open_existing(path)? else { return Ok(()) };
-    let tree = clone_tree(place.as_fd(), c"", true)?;
-    sys::mount_set_attributes(tree.as_fd(), crate::plan::uapi::MOUNT_ATTR_RDONLY, 0, true)?;
+    let tree = clone_tree(place.as_fd(), c"", recursive)?;
+    set_attributes(&tree, attributes)?;
     put_mount(&tree, &place)
 }
 
-pub(super) fn mask_path(path: &CStr) -> Result<(), Failure> {
+pub(super) fn mask_path(path: &CStr, empty: &Filesystem, null: &CStr, device: (u32, u32)) -> Result<(), Failure> {
     let Some(place) = open_existing(path)? else { return Ok(()) };
     if file_type(&fstat(&place).of(Call::Fstat)?) == FileType::Directory {
-        let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen)?;
-        fsconfig_set_string(&context, c"source", c"tmpfs").of(Call::Fsconfig)?;
-        fsconfig_set_flag(&context, c"ro").of(Call::Fsconfig)?;
-        fsconfig_create(&context).of(Call::Fsconfig)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
-        let empty = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).of(Call::Fsmount)?;
-        return put_mount(&empty, &place);
+        return put_mount(&new_mount(empty)?, &place);
     }
-    let null = open_path(c"/dev/null", ResolveFlags::NO_SYMLINKS)?;
-    // A rootfs may bring a /dev/null that is something else (CVE-2025-31133).
+    let null = open_path(null, ResolveFlags::NO_SYMLINKS)?;
     let stat = fstat(&null).of(Call::Fstat)?;
-    if file_type(&stat) != FileType::CharacterDevice || stat.st_rdev != rustix::fs::makedev(1, 3) {
+    if file_type(&stat) != FileType::CharacterDevice || stat.st_rdev != rustix::fs::makedev(device.0, device.1) {
         return Err(Call::Fstat.failed(Errno::NODEV));
     }
     put_mount(&clone_tree(null.as_fd(), c"", false)?, &place)
 }
 
-/// Shows the container's terminal at /dev/console, where programs look for it.
-pub(super) fn show_terminal(terminal: BorrowedFd<'_>) -> Result<(), Failure> {
-    let (parent, name) = match openat2(CWD, c"dev", directory(), Mode::empty(), IN_ROOT) {
-        Ok(dev) => (dev, c"console"),
-        Err(errno) => return Err(Call::Openat2.failed(errno)),
-    };
+/// Shows the container's terminal at a place where programs look for it.
+pub(super) fn show_terminal(terminal: BorrowedFd<'_>, console: &RootfsPath) -> Result<(), Failure> {
+    let (parent, name) = open_parent(console)?;
     create_file(&parent, name)?;
-    put_mount(&clone_tree(terminal, c"", false)?, &open_path(c"dev/console", ResolveFlags::NO_SYMLINKS)?)
+    put_mount(&clone_tree(terminal, c"", false)?, &open_path(&console.path, ResolveFlags::NO_SYMLINKS)?)
+}
+
+/// A file system of its own, mounted nowhere yet.
+fn new_mount(new: &Filesystem) -> Result<OwnedFd, Failure> {
+    let context = fsopen(new.fstype.as_c_str(), FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen)?;
+    fsconfig_set_string(&context, c"source", new.source.as_c_str()).of(Call::Fsconfig)?;
+    for parameter in &new.parameters {
+        match parameter {
+            FsParameter::Flag(flag) => fsconfig_set_flag(&context, flag.as_c_str()),
+            FsParameter::Value(key, value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str()),
+        }
+        .of(Call::Fsconfig)?;
+    }
+    fsconfig_create(&context).of(Call::Fsconfig)?;
+    let flags = MountAttrFlags::from_bits_retain(new.attributes as u32);
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).of(Call::Fsmount)
 }
 
 fn make_file(target: &RootfsPath) -> Result<(), Failure> {
