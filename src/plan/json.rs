@@ -10,7 +10,8 @@ use std::ffi::CString;
 use serde_json::{Map, Value, json};
 
 use super::step::*;
-use super::text::{Numbered, attribute_names, capability_name, namespace_names, propagation_name, text};
+use super::story::{Lane, Numbered};
+use super::text::{attribute_names, capability_name, namespace_names, propagation_name, text};
 use super::uapi::*;
 use crate::cgroup::resources::DeviceRule;
 
@@ -18,18 +19,18 @@ impl Plan {
     /// The plan as one JSON object.
     pub fn json(&self) -> Value {
         let clone = self.clone_numbered();
-        let mut steps: Vec<_> = self.host_numbered().map(|n| object("host", &n, n.step.json())).collect();
-        steps.push(object("clone", &clone, ("Clone3", self.clone.json())));
-        steps.extend(self.beside_numbered().map(|n| object("beside", &n, n.step.json())));
-        steps.extend(self.init_numbered().map(|n| object("init", &n, n.step.json())));
+        let mut steps: Vec<_> = self.host_numbered().map(|n| object(Lane::Host, &n, n.step.json())).collect();
+        steps.push(object(Lane::Clone, &clone, ("Clone3", self.clone.json())));
+        steps.extend(self.beside_numbered().map(|n| object(Lane::Beside, &n, n.step.json())));
+        steps.extend(self.init_numbered().map(|n| object(Lane::Init, &n, n.step.json())));
         json!({ "id": self.id, "clone": self.clone.json(), "steps": steps })
     }
 }
 
-fn object<S>(lane: &str, numbered: &Numbered<'_, S>, (name, fields): (&str, Value)) -> Value {
+fn object<S>(lane: Lane, numbered: &Numbered<'_, S>, (name, fields): (&str, Value)) -> Value {
     let mut object = Map::new();
     object.insert("number".into(), numbered.number.into());
-    object.insert("lane".into(), lane.into());
+    object.insert("lane".into(), lane.name().into());
     object.insert("step".into(), name.into());
     object.insert("sentence".into(), numbered.sentence.as_str().into());
     object.insert("because".into(), numbered.because.into());

@@ -1,25 +1,31 @@
 //! What a container start will do, as data. Pure: the same config and the same machine give the same plan.
 //!
-//! `step.rs` has the types, this file the story. `text.rs`, `json.rs` and `shell.rs` tell it; the runtime does it.
+//! `step.rs` has the types, this file the story. `story.rs`, `text.rs`, `json.rs`, `shell/` and `mermaid.rs` tell it,
+//! `difference.rs` compares two; the runtime does it.
 
 mod cgroup;
+mod difference;
 mod host;
 mod json;
+mod mermaid;
 mod mount_options;
 mod process;
 mod rootfs;
 mod shell;
 mod step;
+mod story;
 mod text;
 pub mod uapi;
 
 pub use cgroup::path as cgroup_path;
+pub use difference::{Change, difference};
 pub use host::{CgroupHost, CgroupLevel, Host};
 pub use shell::Shell;
 pub use step::{
     Clone3, Filesystem, FsParameter, HostStep, IdKind, IdRange, InitStep, MountAttributes, Plan, Planned, RootfsPath,
 };
-pub use text::{Numbered, namespace_names, printable, wrapped};
+pub use story::{Lane, Line, Numbered};
+pub use text::{namespace_names, printable, wrapped};
 
 use crate::cgroup::resources::ResourceError;
 use crate::spec::oci::{LinuxNamespaceType, Process, Spec};

@@ -136,58 +136,6 @@ impl Clone3 {
     }
 }
 
-/// A step with its place in the story.
-pub struct Numbered<'a, S> {
-    /// Counted through all lanes: host, clone, beside, init.
-    pub number: usize,
-    /// What is done.
-    pub step: &'a S,
-    /// The step as a sentence ([`HostStep::describe`]).
-    pub sentence: String,
-    /// What asks for it.
-    pub because: &'a str,
-}
-
-impl Plan {
-    /// The steps before the process.
-    pub fn host_numbered(&self) -> impl Iterator<Item = Numbered<'_, HostStep>> {
-        numbered(&self.host, 1, HostStep::describe)
-    }
-
-    /// The process's birth.
-    pub fn clone_numbered(&self) -> Numbered<'_, Clone3> {
-        Numbered {
-            number: self.host.len() + 1,
-            step: &self.clone,
-            sentence: self.clone.describe(),
-            because: "linux.namespaces",
-        }
-    }
-
-    /// The steps beside the process.
-    pub fn beside_numbered(&self) -> impl Iterator<Item = Numbered<'_, HostStep>> {
-        numbered(&self.beside, self.host.len() + 2, HostStep::describe)
-    }
-
-    /// The steps of the process itself.
-    pub fn init_numbered(&self) -> impl Iterator<Item = Numbered<'_, InitStep>> {
-        numbered(&self.init, self.host.len() + 2 + self.beside.len(), InitStep::describe)
-    }
-}
-
-fn numbered<'a, S>(
-    steps: &'a [Planned<S>],
-    first: usize,
-    describe: impl Fn(&S) -> String + 'a,
-) -> impl Iterator<Item = Numbered<'a, S>> {
-    steps.iter().enumerate().map(move |(index, planned)| Numbered {
-        number: first + index,
-        step: &planned.step,
-        sentence: describe(&planned.step),
-        because: &planned.because,
-    })
-}
-
 /// The names of the namespaces in CLONE_NEW* flags, as config.json spells them.
 pub fn namespace_names(flags: u64) -> Vec<&'static str> {
     NAMESPACES.iter().filter(|(_, flag, _)| flags & flag != 0).map(|(name, ..)| *name).collect()

@@ -727,6 +727,143 @@ fn in_shell() {
 }
 
 #[test]
+fn as_a_diagram() {
+    let scene = Scene::new();
+    scene.small();
+    assert_snapshot!(scene.snapshot(scene.explain(&["--format", "mermaid", "web"])), @"
+    status 0
+    sequenceDiagram
+        participant G as glassbox
+        participant K as kernel
+        Note over G,K: On the host, before its process exists
+        G->>K: 1. enable the controllers cpuset, io below /sys/fs/cgroup
+        G->>K: 2. make the cgroup /sys/fs/cgroup/glassbox-web
+        G->>K: 3. write #34;67108864#34; into<br/>/sys/fs/cgroup/glassbox-web/memory.max
+        create participant P as process of web
+        G->>P: 4. clone the process into new namespaces: mount, uts, ipc,<br/>pid, network, born into the cgroup<br/>/sys/fs/cgroup/glassbox-web
+        Note over G,P: Beside the process, while it waits
+        G->>P: 5. set RLIMIT_NOFILE to 1024 (soft) and 1024 (hard)
+        G-->>P: go on
+        Note over K,P: Inside, by the process itself
+        P->>K: 6. close the file descriptors from 3 on
+        P->>K: 7. set the file mode creation mask to 0000
+        P->>K: 8. start a session of its own
+        P->>K: 9. make a new cgroup namespace
+        P->>K: 10. make the mounts of / rslave
+        P->>K: 11. mount /web/rootfs with all below it over itself and<br/>enter it
+        P->>K: 12. mount proc on /proc<br/>13. mount tmpfs on /dev<br/>(nosuid,strictatime,mode=755,size=65536k)
+        P->>K: 14. make the device /dev/null (1:3, mode 0666)<br/>15. make the device /dev/zero (1:5, mode 0666)<br/>16. make the device /dev/full (1:7, mode 0666)<br/>17. make the device /dev/random (1:8, mode 0666)<br/>18. make the device /dev/urandom (1:9, mode 0666)<br/>19. make the device /dev/tty (5:0, mode 0666)
+        P->>K: 20. link /dev/fd to /proc/self/fd<br/>21. link /dev/stdin to /proc/self/fd/0<br/>22. link /dev/stdout to /proc/self/fd/1<br/>23. link /dev/stderr to /proc/self/fd/2<br/>24. link /dev/ptmx to pts/ptmx
+        P->>K: 25. make the rootfs the root and let go of the host's
+        P->>K: 26. set the host name to glassbox
+        P->>K: 27. bring the loopback device lo up
+        P->>K: 28. make /proc/sys read-only
+        P->>K: 29. mask /proc/kcore
+        P->>K: 30. change the mount / (ro)
+        P->>K: 31. drop 40 capabilities for good
+        P->>K: 32. go to /
+        P->>K: 33. become user 0 and group 0
+        P->>K: 34. set the file mode creation mask to 0022
+        P->>K: 35. keep the capabilities CAP_KILL (permitted the same,<br/>inheritable none, ambient none)
+        P->>K: 36. give up gaining privileges by execve
+        P->>K: 37. check that /usr/local/sbin/sh or its namesake further<br/>down PATH can be executed
+        P-->>G: 38. wait for start
+        G-->>P: start
+        P->>K: 39. become the program: sh -c echo it's #34;$HOME#34;
+    ");
+}
+
+/// A second bundle, `db`, that is as the first but for a change.
+fn second(scene: &Scene, change: impl FnOnce(&mut Value)) {
+    fs::create_dir_all(scene.path().join("db/rootfs")).unwrap();
+    let mut config: Value =
+        serde_json::from_str(&fs::read_to_string(scene.path().join("web/config.json")).unwrap()).unwrap();
+    change(&mut config);
+    fs::write(scene.path().join("db/config.json"), config.to_string()).unwrap();
+}
+
+#[test]
+fn two_bundles_differ_in_these_steps() {
+    let scene = Scene::new();
+    second(&scene, |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 67_108_864});
+        config["mounts"].as_array_mut().unwrap().remove(3);
+        config["hostname"] = "db".into();
+    });
+    assert_snapshot!(scene.snapshot(scene.explain(&["--diff", "web", "db"])), @r#"
+    status 0
+    - web
+    + db
+    56 steps are the same.
+
+    On the host, before its process exists
+    +  3. Write "67108864" into /sys/fs/cgroup/glassbox-web/memory.max
+          (linux.resources.memory.limit).
+
+    Inside, by the process itself
+    - 15. Mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k)
+          (mounts[3]).
+    - 31. Set the host name to glassbox (hostname).
+    + 31. Set the host name to db (hostname).
+    "#);
+    assert_snapshot!(scene.snapshot(scene.explain(&["--diff", "web", "db", "--format", "json"])), @r#"
+    status 0
+    {
+      "same": 56,
+      "changes": [
+        {
+          "change": "new",
+          "number": 3,
+          "lane": "host",
+          "sentence": "write \"67108864\" into /sys/fs/cgroup/glassbox-web/memory.max",
+          "because": "linux.resources.memory.limit"
+        },
+        {
+          "change": "gone",
+          "number": 15,
+          "lane": "init",
+          "sentence": "mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k)",
+          "because": "mounts[3]"
+        },
+        {
+          "change": "gone",
+          "number": 31,
+          "lane": "init",
+          "sentence": "set the host name to glassbox",
+          "because": "hostname"
+        },
+        {
+          "change": "new",
+          "number": 31,
+          "lane": "init",
+          "sentence": "set the host name to db",
+          "because": "hostname"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn a_bundle_does_not_differ_from_its_copy() {
+    let scene = Scene::new();
+    second(&scene, |_| {});
+    assert_snapshot!(scene.snapshot(scene.explain(&["--diff", "web", "db"])), @"
+    status 0
+    - web
+    + db
+    58 steps are the same.
+    ");
+    assert_snapshot!(scene.snapshot(scene.explain(&["--diff", "web", "db", "--format", "sh"])), @"
+    status 1
+    error: a difference is told as text or json, not as this format
+      hint: Leave --format out, or explain one bundle.
+    ");
+    let one = scene.explain(&["--diff", "web"]);
+    assert!(one.status != 0 && one.stderr.contains("2 values required"), "{}", one.stderr);
+}
+
+#[test]
 fn the_bundle_is_an_argument_a_flag_or_here() {
     let scene = Scene::new();
     let argument = scene.explain(&["web"]).stdout;

@@ -19,7 +19,8 @@ mod program;
 mod quote;
 
 use super::step::{InitStep, Plan};
-use super::text::{Numbered, printable, text, wrapped};
+use super::story::Numbered;
+use super::text::{printable, text, wrapped};
 use quote::word;
 
 /// How a shell does a step.
