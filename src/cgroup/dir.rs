@@ -37,7 +37,7 @@ pub fn mount_point() -> Option<PathBuf> {
 }
 
 /// Whether `path` lies on a cgroup v2 file system (statfs(2), CGROUP2_SUPER_MAGIC).
-fn is_cgroup2(path: &Path) -> bool {
+pub(super) fn is_cgroup2(path: &Path) -> bool {
     // The field's type differs between architectures; the number fits in all of them.
     rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type == 0x6367_7270)
 }
@@ -58,6 +58,31 @@ impl Cgroup {
     pub fn create(path: &Path) -> Result<(), CgroupError> {
         let call = || format!("mkdir({path:?}, 0755)");
         mkdirat(CWD, path, Mode::from_raw_mode(0o755)).map_err(|errno| error(call(), errno))
+    }
+
+    /// Opens the cgroup at `below`, a relative path that leads through no symbolic link; empty means this one.
+    pub fn below(&self, below: &Path) -> Result<Cgroup, CgroupError> {
+        let path = self.path.join(below);
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+        let directory = openat2(&self.directory, below, directory_flags(), Mode::empty(), resolve)
+            .map_err(|errno| error(format!("open({path:?}, O_DIRECTORY)"), errno))?;
+        Ok(Cgroup { path, directory })
+    }
+
+    /// Makes a cgroup right below this one; `false` where it is there already.
+    pub fn create_below(&self, name: &Path) -> Result<bool, CgroupError> {
+        match mkdirat(&self.directory, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(error(format!("mkdir({:?}, 0755)", self.path.join(name)), errno)),
+        }
+    }
+
+    /// Removes a cgroup right below this one, which may hold neither processes nor cgroups.
+    pub fn remove_below(&self, name: &Path) -> Result<(), CgroupError> {
+        unlinkat(&self.directory, name, AtFlags::REMOVEDIR)
+            .map_err(|errno| error(format!("rmdir({:?})", self.path.join(name)), errno))
     }
 
     /// The directory's absolute path.

@@ -53,7 +53,6 @@ pub fn answer(answer: &Answer, setting: &Setting, with_v1: bool, screen: Screen)
     );
     page.wrapped("", "", &node);
     for (index, level) in placed.levels.iter().enumerate() {
-        page.text.push('\n');
         let siblings_follow = placed.levels[index + 1..].iter().any(|later| depth(later) == depth(level));
         let below_qos = placed.levels[..index].iter().any(|above| depth(above) == 1);
         let directory = answer.directories.get(index).map(|path| path.display().to_string());
@@ -107,14 +106,15 @@ impl Page {
     /// One cgroup: its title and path behind the branch of the tree, then its files.
     fn level(&mut self, level: &Level, siblings_follow: bool, below_qos: bool, directory: Option<&str>) {
         let steps = depth(level).saturating_sub(usize::from(!below_qos && depth(level) > 1));
-        let (branch, margin) = match steps {
-            0 => (String::new(), String::new()),
+        let (branch, margin, gap) = match steps {
+            0 => (String::new(), String::new(), String::new()),
             steps => {
                 let indent = "   ".repeat(steps - 1);
                 let (branch, rail) = if siblings_follow { ("├─ ", "│  ") } else { ("└─ ", "   ") };
-                (format!("{indent}{branch}"), format!("{indent}{rail}"))
+                (format!("{indent}{branch}"), format!("{indent}{rail}"), format!("{indent}│"))
             }
         };
+        self.line(&gap, "");
         let title = match level.rank {
             Rank::Kubepods => "kubepods, all pods of the node".to_string(),
             Rank::Qos => format!("QoS class {}", level.name),
