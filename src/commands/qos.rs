@@ -34,6 +34,7 @@ Examples:
   glassbox qos guaranteed.yaml burstable.yaml besteffort.yaml
   sudo glassbox qos --apply /sys/fs/cgroup/lab pod.yaml
 
+What decides cgroups is checked as the API server checks it, and fields that it does not know are named.
 Exit codes: 0 for a valid pod, 1 for an invalid one (--format json lists what is wrong) or when
 something failed, 2 for a wrong command line.")]
 pub struct Args {

@@ -239,6 +239,8 @@ fn a_burstable_pod_with_a_sidecar_in_words() {
           │  cpu.weight = 1
           │      CRI-O gives every sandbox 2 shares
           │      runc 1.3.2, crun 1.23 and later: 2 shares are weight 1
+          │      with drop_infra_ctr, its default, it starts one only where the pod
+          │      shares a PID namespace
           │  oom_score_adj = -998
           │      fixed by CRI-O for the pause process
           │
@@ -848,6 +850,33 @@ spec:
 }
 
 #[test]
+fn what_this_node_would_not_start_is_told() {
+    let directory = scene(
+        "\
+apiVersion: v1
+kind: Pod
+metadata: {name: tight, uid: u}
+spec:
+  containers:
+  - {name: a, image: i, resources: {limits: {cpu: 4, memory: 8Mi, hugepages-1Gi: 1Gi}}}
+",
+    );
+    let config = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncpuManagerPolicy: static\n\
+        systemReserved: {cpu: 500m, memory: 8Gi}\n";
+    fs::write(directory.path().join("kubelet.yaml"), config).unwrap();
+    let run = qos(&directory, &["--cri", "crio", "--format", "json", "--kubelet-config", "kubelet.yaml"]);
+    let answer: Value = serde_json::from_str(&run.output().stdout).unwrap();
+    assert_snapshot!(serde_json::to_string_pretty(&answer["warnings"]).unwrap(), @r#"
+    [
+      "the kubelet would not start: it shall keep 8292Mi of memory from pods (systemReserved, kubeReserved, evictionHard), and Node n1 has 8Gi",
+      "the kubelet would reject the pod: a asks for 4 exclusive CPUs, 3 are free",
+      "spec.containers[0].resources.limits.hugepages-1Gi = 1Gi: the node has no huge pages of that size (it has: 2MB)",
+      "spec.containers[0].resources.limits.memory = 8Mi: CRI-O starts no container with less than 12Mi under runc, 500Ki under crun"
+    ]
+    "#);
+}
+
+#[test]
 fn files_that_cannot_be_used_are_named() {
     let directory = scene(BEST_EFFORT);
     fs::write(directory.path().join("bad.yaml"), "apiVersion: v1\nkind: Node\nstatus: {capacity: {cpu: 4x}}").unwrap();
@@ -975,6 +1004,8 @@ fn help_has_an_example_and_the_exit_codes() {
       glassbox qos guaranteed.yaml burstable.yaml besteffort.yaml
       sudo glassbox qos --apply /sys/fs/cgroup/lab pod.yaml
 
+    What decides cgroups is checked as the API server checks it, and fields that it
+    does not know are named.
     Exit codes: 0 for a valid pod, 1 for an invalid one (--format json lists what is
     wrong) or when
     something failed, 2 for a wrong command line.

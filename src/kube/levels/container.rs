@@ -1,6 +1,7 @@
 //! A container's level: what the kubelet asks of the runtime (`generateLinuxContainerResources` of
 //! `pkg/kubelet/kuberuntime/kuberuntime_container_linux.go`), and what the runtime makes of it.
 
+use super::super::cgroup_path::Cri;
 use super::super::cpu;
 use super::super::hugetlb;
 use super::super::memory;
@@ -14,8 +15,11 @@ pub fn sandbox(setting: &Setting, path: String) -> Level {
     let runtime = setting.cri.name();
     let mut level = Level::new(Rank::Sandbox, "sandbox", "pause", path);
     let weight = cpu::weight(cpu::MIN_SHARES, setting.formula);
-    let because =
-        format!("{runtime} gives every sandbox 2 shares: {}", cpu::weight_because(cpu::MIN_SHARES, setting.formula));
+    let formula = cpu::weight_because(cpu::MIN_SHARES, setting.formula);
+    let mut because = format!("{runtime} gives every sandbox 2 shares: {formula}");
+    if setting.cri == Cri::Crio {
+        because.push_str("; with drop_infra_ctr, its default, it starts one only where the pod shares a PID namespace");
+    }
     level.write("cpu.weight", weight, because);
     level.oom = Some(Score { value: oom::SANDBOX, because: format!("fixed by {runtime} for the pause process") });
     level

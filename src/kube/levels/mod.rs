@@ -13,7 +13,7 @@ use super::hugetlb::{self, PageSize};
 use super::kubelet_config::KubeletConfig;
 use super::node::Node;
 use super::oom::Score;
-use super::pod::Pod;
+use super::pod::{Amount, Container, Pod};
 use super::qos::Class;
 
 /// Which step of the tree a cgroup is.
@@ -106,6 +106,9 @@ impl Level {
     }
 }
 
+/// The least memory limit that CRI-O passes on to runc, in bytes; crun gets by with 500 KiB (its `pkg/config/config.go`).
+const CRIO_LEAST_MEMORY: i128 = 12 << 20;
+
 /// Everything besides the pod that decides the values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
@@ -177,18 +180,30 @@ fn warnings(case: &Case<'_>) -> Vec<String> {
     if let Some(assignment) = &case.cpus {
         warnings.extend(assignment.rejected.clone());
         if !assignment.exclusive.is_empty() {
-            warnings.push("cpuset.cpus supposes an empty node whose CPUs are cores of their own: a kubelet knows its topology and takes whole cores first".into());
+            let words = "cpuset.cpus supposes an empty node whose CPUs are cores of their own: a kubelet knows its \
+                         topology and takes whole cores first";
+            warnings.push(words.into());
         }
     }
-    let sizes: Vec<&str> = case.page_sizes.iter().map(|size| size.name.as_str()).collect();
     for container in case.pod.all_containers() {
-        for (bytes, amount) in hugetlb::amounts(&container.resources.limits) {
-            if !case.page_sizes.iter().any(|size| size.bytes == bytes) {
-                let known = if sizes.is_empty() { "none".to_string() } else { sizes.join(", ") };
-                warnings
-                    .push(format!("{}: the node has no huge pages of that size (it has: {known})", amount.origin()));
-            }
+        warnings.extend(unknown_page_sizes(case, container));
+        let limit = container.resources.limits.get("memory").filter(|amount| !amount.quantity.is_zero());
+        let is_small = |amount: &&Amount| amount.quantity.value() < CRIO_LEAST_MEMORY;
+        if let Some(amount) = limit.filter(is_small).filter(|_| case.setting.cri == Cri::Crio) {
+            let origin = amount.origin();
+            warnings
+                .push(format!("{origin}: CRI-O starts no container with less than 12Mi under runc, 500Ki under crun"));
         }
     }
     warnings
+}
+
+fn unknown_page_sizes(case: &Case<'_>, container: &Container) -> Vec<String> {
+    let sizes: Vec<&str> = case.page_sizes.iter().map(|size| size.name.as_str()).collect();
+    let known = if sizes.is_empty() { "none".to_string() } else { sizes.join(", ") };
+    let limits = hugetlb::amounts(&container.resources.limits);
+    let unknown = limits.iter().filter(|(bytes, _)| !case.page_sizes.iter().any(|size| size.bytes == **bytes));
+    let words =
+        |amount: &Amount| format!("{}: the node has no huge pages of that size (it has: {known})", amount.origin());
+    unknown.map(|(_, amount)| words(amount)).collect()
 }
