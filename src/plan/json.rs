@@ -234,3 +234,36 @@ fn octal(mode: u32) -> String {
 fn texts(list: &[CString]) -> Vec<std::borrow::Cow<'_, str>> {
     list.iter().map(|item| text(item)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::plan::tests::all_kinds;
+
+    /// The rows of the table in docs/plan.md.
+    fn table() -> String {
+        let mut rows = BTreeMap::new();
+        for plan in all_kinds() {
+            for step in plan.json()["steps"].as_array().expect("a list") {
+                let step = step.as_object().expect("an object");
+                let own: Vec<_> = step.keys().skip(5).map(|key| format!("`{key}`")).collect();
+                let name = step["step"].as_str().expect("a name").to_string();
+                rows.insert((step["lane"].to_string(), name), own.join(" "));
+            }
+        }
+        let order = ["\"host\"", "\"clone\"", "\"beside\"", "\"init\""];
+        let of = |lane: &str| rows.iter().filter(|((known, _), _)| known == lane).collect::<Vec<_>>();
+        let rows = order.into_iter().flat_map(of);
+        rows.map(|((lane, name), keys)| {
+            format!("| {} | `{name}` | {keys} |\n", lane.replace('"', "")).replace("|  |", "| |")
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_step_with_its_keys() {
+        let page = include_str!("../../docs/plan.md");
+        assert!(page.contains(&table()), "docs/plan.md should say:\n{}", table());
+    }
+}

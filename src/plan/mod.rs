@@ -228,6 +228,13 @@ mod tests {
         );
     }
 
+    /// Plans that have every kind of step between them.
+    pub(super) fn all_kinds() -> [Plan; 3] {
+        let mut adopting = host();
+        adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
+        [plan(|_| {}), plan(everything), planned(&template(), &adopting).expect("a plan")]
+    }
+
     pub(super) fn user_namespace(config: &mut Value) {
         config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "user"}));
         let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
@@ -480,9 +487,7 @@ mod tests {
     /// Every kind of step is in these plans, so what holds for all their steps holds for all kinds.
     #[test]
     fn every_kind_of_step_is_told_in_every_form() {
-        let mut adopting = host();
-        adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
-        let plans = [plan(|_| {}), plan(everything), planned(&template(), &adopting).expect("a plan")];
+        let plans = all_kinds();
         let mut kinds = BTreeSet::new();
         for plan in &plans {
             let script = plan.shell();
