@@ -144,6 +144,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
     use serde_json::{Value, json};
 
     use super::*;
@@ -220,7 +221,7 @@ mod tests {
             (terminal, no_new_privileges, score) in (any::<bool>(), any::<bool>(), proptest::option::of(-1000..1000_i32)),
             (soft, hard) in (any::<u64>(), any::<u64>()),
         ) -> Value {
-            let env: Vec<_> = env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let env: Vec<_> = env.into_iter().map(|(name, value)| format!("x{name}={value}")).collect();
             let names = ["bounding", "effective", "inheritable", "permitted", "ambient"];
             let capabilities: serde_json::Map<_, _> = names.iter().zip(sets).map(|(name, set)| (name.to_string(), json!(set))).collect();
             let mut process = json!({
@@ -246,7 +247,7 @@ mod tests {
             mounts in prop::collection::vec(any_mount(), 0..4),
             (masked, read_only) in (prop::collection::vec(any_text(), 0..3), prop::collection::vec(any_text(), 0..3)),
             propagation in proptest::option::of(one_of(&["shared", "rslave", "private"])),
-            (limit, swap, shares, pids) in (any::<i64>(), any::<i64>(), any::<u64>(), any::<i64>()),
+            (limit, swap, shares, pids) in (1..i64::MAX / 2, 0..i64::MAX / 2, any::<u64>(), any::<i64>()),
             (group, file, value) in (any_text(), any_text(), any_text()),
         ) -> Value {
             let mut config = template();
@@ -262,10 +263,10 @@ mod tests {
             if let Some(propagation) = propagation {
                 linux["rootfsPropagation"] = propagation.into();
             }
-            linux["resources"]["memory"] = json!({"limit": limit, "swap": swap});
+            linux["resources"]["memory"] = json!({"limit": limit, "swap": limit + swap});
             linux["resources"]["cpu"] = json!({"shares": shares});
             linux["resources"]["pids"] = json!({"limit": pids});
-            linux["resources"]["unified"] = json!({file: value});
+            linux["resources"]["unified"] = json!({format!("memory.{file}"): value});
             if mapped {
                 user_namespace(&mut config);
             }
@@ -273,20 +274,31 @@ mod tests {
         }
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
-
-        #[test]
-        fn any_config_is_refused_or_becomes_a_script_that_a_shell_can_read(config in any_config()) {
+    /// Half of the configs are to become plans: a property of none would hold for anything.
+    #[test]
+    fn any_config_is_refused_or_told_in_every_form() {
+        const CASES: u32 = 128;
+        let plans = std::cell::Cell::new(0);
+        let mut runner = TestRunner::new(ProptestConfig { cases: CASES, ..ProptestConfig::default() });
+        let told = runner.run(&any_config(), |config| {
             if let Ok(config) = Config::parse(&config.to_string())
                 && let Ok(plan) = create("web", &config.spec, &host(), Options::default())
             {
+                plans.set(plans.get() + 1);
                 for part in parts(&plan) {
                     prop_assert_eq!(complaints(&part), "", "{}", part);
                 }
+                let lines = plan.mermaid().lines().count();
+                prop_assert!(lines < 2 * plan.story().len(), "a text has broken out of its line:\n{}", plan.mermaid());
+                prop_assert_eq!(plan.json()["steps"].as_array().map(Vec::len), Some(plan.story().len()));
             }
-        }
+            Ok(())
+        });
+        told.unwrap_or_else(|error| panic!("{error}"));
+        assert!(plans.get() > CASES / 2, "only {} of {CASES} became plans", plans.get());
+    }
 
+    proptest! {
         #[test]
         fn a_shell_reads_a_word_as_the_text_that_it_was_made_of(texts in prop::collection::vec(any_text(), 1..20)) {
             let texts: Vec<_> = texts.into_iter().map(|text| text.replace('\0', "")).collect();
