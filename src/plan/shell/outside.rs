@@ -10,6 +10,7 @@ pub(super) fn head(plan: &Plan) -> String {
     format!(
         "#!/bin/sh
 {id}
+# It needs coreutils, util-linux, iproute2, hostname, and capsh of libcap.
 #
 # The numbers are those of `glassbox explain`. Two things a shell does in another way:
 # - clone3 makes the process in its namespaces and its cgroup at once; here unshare makes the namespaces, and the

@@ -6,7 +6,7 @@ use super::super::text::text;
 use super::Shell;
 use super::quote::{comment, word};
 
-/// Variables that a shell sets or changes by itself.
+/// Variables that a shell sets or changes by itself. (bash puts SHLVL back, as 0, when it becomes the program.)
 const SHELL_VARIABLES: [&str; 4] = ["PWD", "OLDPWD", "SHLVL", "_"];
 
 /// The check that the program is there.
