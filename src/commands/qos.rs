@@ -30,13 +30,13 @@ use super::output;
 #[command(after_help = "\
 Examples:
   glassbox qos pod.yaml
-  kubectl get pod web -o yaml | glassbox qos --node node.yaml --cgroup-driver systemd -
+  kubectl get pod web -o yaml | glassbox qos --node node.yaml -
   glassbox qos guaranteed.yaml burstable.yaml besteffort.yaml
   sudo glassbox qos --apply /sys/fs/cgroup/lab pod.yaml
 
-What decides cgroups is checked as the API server checks it, and fields that it does not know are named.
-Exit codes: 0 for a valid pod, 1 for an invalid one (--format json lists what is wrong) or when
-something failed, 2 for a wrong command line.")]
+What decides cgroups is checked as the API server checks it, and fields that Kubernetes does not know are named.
+
+Exit codes: 0 for a valid pod, 1 for an invalid one (--format json lists what is wrong) or a failure, 2 for a wrong command line.")]
 pub struct Args {
     /// Pod manifest, YAML or JSON; `-` reads standard input. A Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or
     /// CronJob is read for its pod template. Two or three manifests are compared side by side
@@ -83,9 +83,9 @@ pub enum DriverName {
 /// The values of `--cri`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CriName {
-    /// containerd
+    /// Named by the id alone; under systemd cri-containerd-ID.scope
     Containerd,
-    /// CRI-O
+    /// Named crio-ID; under systemd crio-ID.scope
     Crio,
 }
 
