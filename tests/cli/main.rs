@@ -1,7 +1,9 @@
 //! The command line as a user sees it: whole outputs, no root needed.
 
 mod command_line;
+mod console;
 mod doctor;
+mod documents;
 mod explain;
 mod lab;
 mod qos;

@@ -3,12 +3,16 @@
 //! They start containers, mount, and write cgroup files, so outside the VM every one of them fails at once
 //! ([`support::machine`] is the gate) and says where it belongs.
 
+#[path = "../cli/console.rs"]
+#[allow(dead_code)]
+mod console;
 mod control;
 mod doctor;
 mod equivalence;
 mod lab;
 mod machine;
 mod qos;
+mod readme;
 mod runtime;
 #[allow(dead_code)]
 mod support;
