@@ -19,14 +19,19 @@ use super::typist::commands;
 /// Name of the socket in the run's directory.
 pub const SOCKET: &str = "socket";
 
+/// Stands in an answer where a reader may be given a pause.
+pub const PAUSE: char = '\u{c}';
+
 /// How often the kernel's files are looked at while the shell is silent.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What the shell hears when it asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// What to print.
+    /// What to print. [`PAUSE`] stands where a reader is given one, if it does not all fit on the screen.
     pub text: String,
+    /// What to say at a pause.
+    pub pause: String,
     /// A script to run afterwards, in the learner's own terminal.
     pub run: Option<String>,
 }
@@ -130,7 +135,7 @@ impl<'l> Guide<'l> {
     ///
     /// # Errors
     /// If a step's scene cannot be set, or the socket fails.
-    pub fn turn(&mut self, say: &dyn Fn(&[Told<'l>]) -> String) -> Result<Vec<Told<'l>>, RunError> {
+    pub fn turn(&mut self, say: &dyn Fn(&[Told<'l>]) -> Answer) -> Result<Vec<Told<'l>>, RunError> {
         let timeout = Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() };
         let asked = match poll(&mut [PollFd::new(&self.listener, PollFlags::IN)], Some(&timeout)) {
             Ok(ready) => ready > 0,
@@ -147,7 +152,7 @@ impl<'l> Guide<'l> {
         let Ok(word) = hear(&stream) else { return Ok(Vec::new()) };
         let mut told = self.news()?;
         let run = self.answer(&word, &mut told)?;
-        let answer = Answer { text: say(&told), run };
+        let answer = Answer { run, ..say(&told) };
         let _ = stream.write_all(serde_json::to_string(&answer).map_err(io::Error::other)?.as_bytes());
         Ok(Vec::new())
     }

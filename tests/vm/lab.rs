@@ -159,8 +159,10 @@ struct Learner {
 }
 
 impl Learner {
-    fn start(machine: &Machine, args: &[&str]) -> Learner {
-        let pty = nix::pty::openpty(None, None).unwrap();
+    /// Starts a lab on a terminal of 80 columns and so many rows.
+    fn start(machine: &Machine, rows: u16, args: &[&str]) -> Learner {
+        let size = nix::pty::Winsize { ws_row: rows, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = nix::pty::openpty(&size, None).unwrap();
         let tty: OwnedFd = pty.slave;
         let stdio = || Stdio::from(tty.try_clone().unwrap());
         let mut command = Command::new("setsid");
@@ -206,7 +208,7 @@ impl Learner {
 #[test]
 fn a_learner_is_ticked_off_hinted_caught_and_led_on() {
     let machine = machine();
-    let mut learner = Learner::start(&machine, &["mem-oom", "--seed", "0"]);
+    let mut learner = Learner::start(&machine, 200, &["mem-oom", "--seed", "0"]);
     learner.sees("Your guess");
     learner.types("2");
     learner.sees("[mem-oom 1/3] # ");
@@ -250,9 +252,28 @@ fn a_learner_is_ticked_off_hinted_caught_and_led_on() {
 }
 
 #[test]
+fn what_does_not_fit_on_the_screen_is_paused() {
+    let machine = machine();
+    let mut learner = Learner::start(&machine, 24, &["qos"]);
+    learner.sees("Your guess");
+    learner.types("3");
+    learner.sees("[qos 1/6] # ");
+    learner.types("glassbox qos --apply $CG guaranteed.yaml > gold.txt");
+    learner.sees("Step 1 of 6 done.");
+    learner.sees("-- Enter goes on --");
+    assert!(!learner.screen().contains("2/6"), "{}", learner.screen());
+    learner.types("");
+    learner.sees("== 2/6 Burstable and BestEffort");
+    learner.sees("[qos 2/6] # ");
+    learner.types("exit");
+    learner.sees("You left after 1 of 6 steps.");
+    learner.child.wait().unwrap();
+}
+
+#[test]
 fn a_learner_who_does_nothing_is_not_ticked_off_and_leaves_nothing() {
     let machine = machine();
-    let mut learner = Learner::start(&machine, &["mem-oom"]);
+    let mut learner = Learner::start(&machine, 24, &["mem-oom"]);
     learner.sees("Your guess");
     learner.types("");
     learner.sees("[mem-oom 1/3] # ");
@@ -268,7 +289,7 @@ fn a_learner_who_does_nothing_is_not_ticked_off_and_leaves_nothing() {
 #[test]
 fn a_closed_terminal_and_a_killed_shell_end_the_lab() {
     let machine = machine();
-    let mut learner = Learner::start(&machine, &["mem-oom"]);
+    let mut learner = Learner::start(&machine, 24, &["mem-oom"]);
     learner.sees("Your guess");
     learner.types("");
     learner.sees("[mem-oom 1/3] # ");
@@ -277,7 +298,7 @@ fn a_closed_terminal_and_a_killed_shell_end_the_lab() {
     assert_eq!(learner.child.wait().unwrap().code(), Some(1));
     machine.assert_clean();
 
-    let learner = Learner::start(&machine, &["mem-oom"]);
+    let learner = Learner::start(&machine, 24, &["mem-oom"]);
     learner.sees("Your guess");
     kill(Pid::from_raw(i32::try_from(learner.child.id()).unwrap()), Signal::SIGHUP).unwrap();
     let mut child = learner.child;

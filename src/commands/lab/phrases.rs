@@ -68,6 +68,8 @@ phrases! {
     some_red(red, count): "{red} of {count} checks do not hold:", "{count} 项检查中有 {red} 项不成立：";
     /// Waiting for a key.
     press_key(): "-- Enter goes on, q leaves --", "-- 回车继续，q 离开 --";
+    /// More than one screen is to be read.
+    press_enter(): "-- Enter goes on --", "-- 回车继续 --";
     /// A lab that cannot run here.
     cannot(id): "lab {id} cannot run here", "实验 {id} 无法在这里运行";
     /// Why.

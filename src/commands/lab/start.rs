@@ -20,7 +20,7 @@ use super::tell::Teller;
 use super::{Common, phrases, prepare, read_line, signalled};
 use crate::commands::output;
 use crate::error::Failure;
-use crate::lab::guide::{Guide, Log, Told};
+use crate::lab::guide::{Answer, Guide, Log, PAUSE, Told};
 use crate::lab::interrupt::Interrupt;
 use crate::lab::machine::Machine;
 use crate::lab::progress::{self, Progress};
@@ -121,7 +121,7 @@ impl<'a> Lesson<'a> {
         guide.begin()?;
         let outcome = self.watch(&mut guide, shell);
         terminal.restore();
-        output::print(&self.pending.take())?;
+        output::print(&self.pending.take().replace(PAUSE, ""))?;
         outcome?;
         guide.close()
     }
@@ -130,7 +130,7 @@ impl<'a> Lesson<'a> {
     fn watch(&self, guide: &mut Guide<'a>, mut shell: Shell) -> Result<(), RunError> {
         let say = |told: &[Told<'_>]| {
             let text: String = told.iter().map(|told| self.teller.told(told, self.predicted.as_deref())).collect();
-            self.pending.take() + &text
+            Answer { text: self.pending.take() + &text, pause: phrases::press_enter(self.teller.lang), run: None }
         };
         let mut shown = None;
         loop {
@@ -142,7 +142,7 @@ impl<'a> Lesson<'a> {
             }
             let news = guide.turn(&say)?;
             if !news.is_empty() {
-                let text = say(&news);
+                let text = say(&news).text;
                 if shell.waits_at_prompt() {
                     shell.interject(&text)?;
                 } else {
@@ -240,7 +240,7 @@ impl Shell {
     /// Readline draws its line again when the terminal's size changes (SIGWINCH with an unchanged size it ignores since
     /// version 8), so the terminal is one row less for a moment; the kernel sends the signals.
     fn interject(&self, text: &str) -> io::Result<()> {
-        output::print(&format!("\r\x1b[K{}", text.replace('\n', "\r\n")))?;
+        output::print(&format!("\r\x1b[K{}", text.replace(PAUSE, "").replace('\n', "\r\n")))?;
         let size = tcgetwinsize(io::stdin())?;
         let less = Winsize { ws_row: size.ws_row.saturating_sub(1).max(1), ..size };
         tcsetwinsize(io::stdin(), less)?;

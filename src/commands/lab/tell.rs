@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::page::Page;
 use super::phrases::{self, MARKS};
-use crate::lab::guide::Told;
+use crate::lab::guide::{PAUSE, Told};
 use crate::lab::judge::Verdict;
 use crate::lab::lang::Lang;
 use crate::lab::prose::{StepWords, Words};
@@ -160,7 +160,7 @@ impl<'l> Teller<'l> {
             }
             Told::Done(step) => {
                 let done = self.page.strong(&phrases::step_done(self.lang, step + 1, of));
-                format!("{done}\n\n{}", self.after(*step))
+                format!("{done}\n\n{}{PAUSE}", self.after(*step))
             }
             Told::Finished => {
                 format!("\n{}\n{}\n", self.ending(predicted), phrases::leave_with_exit(self.lang))
