@@ -46,7 +46,7 @@ impl<'l> Teller<'l> {
         out.push_str(&self.page.prose(&predict.ask, &self.values));
         out.push('\n');
         for (at, (_, words)) in predict.choices.iter().enumerate() {
-            out.push_str(&self.page.wrapped(&format!("  {}. ", at + 1), words));
+            out.push_str(&self.page.wrapped(&format!("  {}. ", at + 1), &self.shown(words)));
         }
         out
     }
@@ -56,7 +56,7 @@ impl<'l> Teller<'l> {
         let (Some(words), Some(predict)) = (&self.words().predict, &self.lab.predict) else { return String::new() };
         let words_of = |name: &str| {
             let choice = words.choices.iter().find(|(choice, _)| choice == name);
-            choice.map(|(_, words)| words.as_str()).unwrap_or_default()
+            choice.map(|(_, words)| self.shown(words)).unwrap_or_default()
         };
         let mut out = String::new();
         if let Some(name) = predicted {
@@ -83,7 +83,7 @@ impl<'l> Teller<'l> {
         out
     }
 
-    /// A command with the lab's values in place of its variables; `$CG` stays.
+    /// A command (or other single line) with the lab's values in place of its variables; `$CG` stays.
     pub fn shown(&self, command: &str) -> String {
         let mut values = self.values.clone();
         values.remove("CG");
