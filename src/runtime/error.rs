@@ -136,6 +136,9 @@ impl RuntimeError {
             RuntimeError::Plan(PlanError::CgroupBusy { .. }) => {
                 "Choose another linux.cgroupsPath, or end what runs in this one.".to_string()
             }
+            RuntimeError::Spec(SpecError::Json(_)) => {
+                "Mend the bundle's config.json there, or make a new one with `glassbox spec`.".to_string()
+            }
             RuntimeError::Spec(SpecError::Unsupported { .. }) => "Take the field out of config.json.".to_string(),
             RuntimeError::HostStep { errno, step, .. } => return host_hint(*errno, step),
             RuntimeError::InitStep { step, failure, .. } => return init_hint(step, *failure),

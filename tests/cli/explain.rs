@@ -942,6 +942,7 @@ fn a_config_that_is_no_json() {
     assert_snapshot!(scene.snapshot(scene.explain(&["web"])), @"
     status 1
     error: config.json is not valid JSON: EOF while parsing an object at line 2 column 11
+      hint: Mend the bundle's config.json there, or make a new one with `glassbox spec`.
     ");
 }
 
