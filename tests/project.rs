@@ -177,3 +177,18 @@ fn no_test_is_switched_off() {
         .collect();
     assert!(offenders.is_empty(), "tests that never run: {offenders:?}");
 }
+
+#[test]
+fn a_test_of_the_vm_takes_the_machine_and_so_fails_anywhere_else() {
+    let mut wrong = Vec::new();
+    for path in rust_files(&root().join("tests/vm")) {
+        let text = fs::read_to_string(&path).expect("source is UTF-8");
+        for test in text.split("#[test]\n").skip(1) {
+            let body = test.split("\n}\n").next().unwrap_or(test);
+            if !body.contains("machine()") {
+                wrong.push(format!("{}: {}", path.display(), body.lines().next().unwrap_or_default()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "tests that would change the machine they are started on:\n{}", wrong.join("\n"));
+}
