@@ -1,0 +1,201 @@
+//! The steps of the container's own process, between clone3(2) and execve(2).
+
+use std::ffi::CString;
+
+use super::{Filesystem, MountAttributes, RootfsPath};
+
+/// A step that the container's process does, between clone3(2) and execve(2). Nothing in it allocates.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InitStep {
+    /// Close every descriptor that came from the host, but for stdin, stdout, stderr and those that the caller preserves:
+    /// close_range(2).
+    CloseDescriptors {
+        /// The first descriptor to close.
+        from: u32,
+    },
+    /// Become the root user of the new user namespace.
+    BecomeRoot,
+    /// Leave our session and terminal: setsid(2).
+    NewSession,
+    /// Make a namespace that clone3 could not (see [`Clone3`]).
+    Unshare {
+        /// CLONE_NEW* flags.
+        namespaces: u64,
+    },
+    /// Say how mounts travel between this mount namespace and others: mount(2) with MS_SHARED, MS_SLAVE ….
+    SetPropagation {
+        /// The mount point.
+        path: CString,
+        /// MS_* flags.
+        flags: u64,
+    },
+    /// Put a clone of the rootfs directory's mount over itself and make it the working directory. pivot_root(2) wants a
+    /// mount point, and every later path is looked up below it (openat2(2), RESOLVE_IN_ROOT).
+    EnterRootfs {
+        /// Absolute path on the host.
+        path: CString,
+        /// With the mounts below it.
+        recursive: bool,
+    },
+    /// Mount a new file system: fsopen, fsconfig, fsmount, move_mount.
+    MountFilesystem {
+        /// What.
+        filesystem: Filesystem,
+        /// Where.
+        target: RootfsPath,
+        /// No symbolic link may stand in the way.
+        no_symlinks: bool,
+    },
+    /// Show a file or directory of the host at another place: open_tree, mount_setattr, move_mount.
+    BindMount {
+        /// Absolute path on the host.
+        source: CString,
+        /// Where.
+        target: RootfsPath,
+        /// With the mounts below it.
+        recursive: bool,
+        /// What changes on the clone.
+        attributes: MountAttributes,
+    },
+    /// Change the propagation of a mount of the container.
+    SetMountPropagation {
+        /// Where.
+        target: RootfsPath,
+        /// MS_* flags.
+        flags: u64,
+    },
+    /// Change the attributes of a mount that is there already: mount_setattr.
+    ChangeMount {
+        /// Where.
+        target: RootfsPath,
+        /// What changes.
+        attributes: MountAttributes,
+    },
+    /// Make a device node: mknodat, fchmodat, fchownat.
+    MakeDevice {
+        /// Where.
+        target: RootfsPath,
+        /// S_IFCHR, S_IFBLK or S_IFIFO, with the permission bits.
+        mode: u32,
+        /// Device number.
+        major: u32,
+        /// Device number.
+        minor: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// Make a symbolic link; one that is there already stays.
+    MakeSymlink {
+        /// What the link says.
+        text: CString,
+        /// Where it stands.
+        target: RootfsPath,
+    },
+    /// Swap the root: pivot_root(2) onto the working directory, then detach the old root.
+    PivotRoot,
+    /// Set the UTS namespace's host name.
+    SetHostname {
+        /// The name.
+        name: CString,
+    },
+    /// Set the UTS namespace's NIS domain name.
+    SetDomainname {
+        /// The name.
+        name: CString,
+    },
+    /// Bring the new network namespace's loopback device up.
+    BringLoopbackUp {
+        /// `lo`
+        device: CString,
+    },
+    /// Open a terminal of the container's devpts, hand its master over, make it stdin, stdout and stderr, and show it at
+    /// another place, where programs look for it.
+    OpenTerminal {
+        /// The device that makes terminals (pts(4)), absolute in the container.
+        multiplexer: CString,
+        /// Where it is shown.
+        console: RootfsPath,
+        /// Rows and columns, where the config says.
+        size: Option<(u16, u16)>,
+    },
+    /// Make a path read-only by a read-only clone of it over itself; a missing path is left alone.
+    ReadonlyPath {
+        /// Absolute path in the container.
+        path: CString,
+        /// With the mounts below it.
+        recursive: bool,
+        /// What changes on the clone.
+        attributes: MountAttributes,
+    },
+    /// Hide a path: a directory under an empty file system, a file under a device; a missing path is left alone.
+    MaskPath {
+        /// Absolute path in the container.
+        path: CString,
+        /// What hides a directory.
+        empty: Filesystem,
+        /// What hides a file, absolute in the container.
+        null: CString,
+        /// The device number that it must have: a rootfs may bring something else under that name (CVE-2025-31133).
+        device: (u32, u32),
+    },
+    /// Make a directory and its parents; what is there stays as it is.
+    MakeDirectory {
+        /// Where.
+        target: RootfsPath,
+    },
+    /// Go to the working directory: chdir(2), and a check that it lies below the root (getcwd(2)).
+    ChangeDirectory {
+        /// Where, below the root.
+        target: RootfsPath,
+    },
+    /// Check that the program is there and may be executed, before anyone is told that the container is created.
+    FindExecutable {
+        /// Absolute paths, tried in order.
+        candidates: Vec<CString>,
+    },
+    /// Report that all is ready and wait for `start`.
+    AwaitStart,
+    /// Set the file mode creation mask.
+    SetUmask {
+        /// The mask.
+        mask: u32,
+    },
+    /// Give up capabilities for good: prctl(PR_CAPBSET_DROP) of each.
+    DropBounding {
+        /// Capability numbers, ascending.
+        drop: Vec<u8>,
+    },
+    /// Become the config's user: setgroups, setresgid, setresuid, with permitted capabilities kept across it.
+    SwitchUser {
+        /// User id, in the container.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+        /// Supplementary groups.
+        groups: Vec<u32>,
+    },
+    /// Set the capability sets: capset(2), then prctl(PR_CAP_AMBIENT_RAISE) of each ambient one. Bit masks by number.
+    SetCapabilities {
+        /// Effective set.
+        effective: u64,
+        /// Permitted set.
+        permitted: u64,
+        /// Inheritable set.
+        inheritable: u64,
+        /// Ambient set.
+        ambient: u64,
+    },
+    /// No gain of privileges by execve(2): prctl(PR_SET_NO_NEW_PRIVS).
+    NoNewPrivileges,
+    /// Become the program: execve(2).
+    Execute {
+        /// Absolute paths, tried in order until one is there.
+        candidates: Vec<CString>,
+        /// Arguments, the program's own name first.
+        args: Vec<CString>,
+        /// `NAME=value`.
+        env: Vec<CString>,
+    },
+}

@@ -1,0 +1,53 @@
+//! The steps of a container start: plain data, ready for the kernel. Everything that reaches it is a field here.
+
+mod host;
+mod init;
+mod parts;
+
+use std::borrow::Cow;
+
+pub use host::HostStep;
+pub use init::InitStep;
+pub(in crate::plan) use parts::c_string;
+pub use parts::{Filesystem, FsParameter, IdKind, IdRange, MountAttributes, RootfsPath};
+
+/// What a container start will do, decided but not done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The container's id.
+    pub id: String,
+    /// How the one process comes to be.
+    pub clone: Clone3,
+    /// Done by us before the process exists.
+    pub host: Vec<Planned<HostStep>>,
+    /// Done by us from outside, while the process waits.
+    pub beside: Vec<Planned<HostStep>>,
+    /// Done by the process itself, in its new namespaces.
+    pub init: Vec<Planned<InitStep>>,
+}
+
+/// A step, with the field of config.json (or the custom) that asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned<S> {
+    /// What is done.
+    pub step: S,
+    /// A field such as `mounts[3]`, or a sentence where no field asks for it.
+    pub because: Cow<'static, str>,
+}
+
+/// The clone3(2) call that makes the container's first process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Clone3 {
+    /// CLONE_NEW* flags. A cgroup namespace is not among them: its root is the cgroup of the caller at the time of the
+    /// call, so the process makes it itself once it is in its cgroup.
+    pub namespaces: u64,
+    /// The cgroup directory that the process is born into (CLONE_INTO_CGROUP); none where there is no cgroup v2.
+    pub cgroup: Option<String>,
+}
+
+impl<S> Planned<S> {
+    /// `step`, asked for by `because`.
+    pub fn new(step: S, because: impl Into<Cow<'static, str>>) -> Self {
+        Planned { step, because: because.into() }
+    }
+}
