@@ -1,11 +1,13 @@
 //! cgroup v2: a control group is a directory, and every limit is a file in it.
 //!
 //! `resources.rs` computes what to write, `dir.rs` holds one open cgroup and reads and writes its files, `devices.rs`
-//! makes the program that takes the place of a device file, `tree.rs` makes many cgroups at once.
+//! makes the program that takes the place of a device file, `stat.rs` reads what a cgroup uses, `tree.rs` makes many
+//! cgroups at once.
 
 mod devices;
 mod dir;
 pub mod resources;
+pub mod stat;
 
 pub mod tree;
 
