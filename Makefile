@@ -4,6 +4,8 @@ TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 # One set of flags and one target directory for all work, so that nothing is compiled twice. With --target the flags do not
 # reach build scripts and procedural macros, which cannot be static.
 export RUSTFLAGS ?= -C target-feature=+crt-static
+# The second line of `glassbox --version`.
+export GLASSBOX_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 RELEASE := target/$(TARGET)/release/glassbox
 # The kernels under which the tests of tests/vm run: KERNELS="6.1 6.12".
 KERNELS ?= 6.1

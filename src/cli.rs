@@ -7,12 +7,14 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 
-/// The lines of `--version` behind the program's name, as engines parse runc's.
-const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.2.1");
+/// The lines of `--version` behind the program's name. Docker and containerd take them from any runtime: `NAME version X`,
+/// `commit: `, `spec: `, and older ones of theirs want all three.
+const VERSION: &str =
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("GLASSBOX_COMMIT"), "\nspec: 1.2.1");
 
 /// See through a container: run OCI bundles, map pods to cgroup v2, take guided labs
 #[derive(Debug, Parser)]
-#[command(name = "glassbox", version = VERSION, disable_version_flag = true, max_term_width = 100)]
+#[command(name = "glassbox", version = VERSION, disable_version_flag = true, max_term_width = 100, args_override_self = true)]
 pub struct Cli {
     /// Flags that every command takes
     #[command(flatten)]
@@ -34,6 +36,15 @@ pub struct Global {
     /// Format of the log file
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// Write every call of ours to the log as well (without --log: to stderr)
+    #[arg(long)]
+    pub debug: bool,
+    /// Have systemd make the container's cgroup, as a scope: linux.cgroupsPath is SLICE:PREFIX:NAME
+    #[arg(long)]
+    pub systemd_cgroup: bool,
+    /// Whether to do without root's powers over cgroups; auto finds out
+    #[arg(long, value_name = "WHETHER", default_value = "auto")]
+    pub rootless: Rootless,
     /// Print the version, in the lines that engines parse
     #[arg(long, short = 'v', action = ArgAction::Version)]
     pub version: Option<bool>,
@@ -46,6 +57,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line: `{"level":…,"msg":…,"time":…}`
     Json,
+}
+
+/// Whether to run as an ordinary user can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rootless {
+    /// As an ordinary user where we are one, or have no more power than one.
+    Auto,
+    /// Always.
+    #[value(aliases = ["1", "t", "T", "TRUE", "True"])]
+    True,
+    /// Never.
+    #[value(aliases = ["0", "f", "F", "FALSE", "False"])]
+    False,
 }
 
 /// The verbs.
@@ -74,7 +98,7 @@ pub enum Command {
     /// Thaw a paused container
     Resume(commands::pause::Args),
     /// Change the limits of a container
-    Update(commands::update::Args),
+    Update(Box<commands::update::Args>),
     /// Tell how a container would start, step by step, without starting it
     Explain(commands::explain::Args),
     /// Show which cgroup files a pod's requests and limits become, and why

@@ -1,11 +1,13 @@
 //! What the commands on one container share: its id, the store, and how an error of the runtime is told.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use super::output;
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan;
-use crate::runtime::{Bundle, RuntimeError, Store};
+use crate::runtime::{self, Bundle, Created, RuntimeError, Store};
 use crate::spec::ContainerId;
 
 /// Flags that `create` and `run` share, named as runc names them.
@@ -20,6 +22,18 @@ pub struct Creation {
     /// Hand file descriptors 3 to 2+N on to the program
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preserve_fds: u32,
+    /// Unix socket that receives a descriptor of the container's first process (pidfd_open(2))
+    #[arg(long, value_name = "SOCKET")]
+    pub pidfd_socket: Option<PathBuf>,
+    /// Stay in the session keyring of the caller (keyrings(7))
+    #[arg(long)]
+    pub no_new_keyring: bool,
+    /// Accepted from engines; the root is swapped with pivot_root(2) all the same, which a container cannot undo
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Accepted from engines; processes that lose their parent are never adopted (PR_SET_CHILD_SUBREAPER)
+    #[arg(long)]
+    pub no_subreaper: bool,
     /// Id of the new container, unique on this machine
     #[arg(value_name = "ID")]
     pub id: String,
@@ -31,22 +45,66 @@ impl Creation {
         plan::Options { preserve_fds: self.preserve_fds }
     }
 
-    /// The id and the bundle, both checked. Warnings of the config go to stderr.
-    pub fn load(&self) -> anyhow::Result<(ContainerId, Bundle)> {
+    /// The id and the bundle, both checked. Warnings of the config go to stderr, or with `--log` to the log alone, at the
+    /// end: our stderr is the container's, and what we say there would be taken for its words.
+    pub fn load(&self, global: &Global) -> anyhow::Result<(ContainerId, Bundle)> {
+        if global.systemd_cgroup {
+            let hint = "Leave --systemd-cgroup out: the cgroup is then made directly, in the cgroup file system.";
+            return Err(Failure::new("--systemd-cgroup is not supported by glassbox").hint(hint).into());
+        }
         let id = id(&self.id)?;
         let bundle = Bundle::load(&self.bundle).map_err(told)?;
-        for warning in &bundle.config.warnings {
-            super::output::eprint_line(&format!("warning: config.json: {warning}"))?;
+        if global.log.is_none() {
+            for warning in &bundle.config.warnings {
+                output::eprint_line(&format!("warning: config.json: {warning}"))?;
+            }
         }
         Ok((id, bundle))
     }
 
+    /// Hands what the caller asked for over to it: the terminal's master, a descriptor of the process, its id.
+    pub fn hand_over(&self, created: &Created, console: Option<&UnixStream>) -> anyhow::Result<()> {
+        if let (Some(socket), Some(master)) = (console, &created.terminal) {
+            runtime::send_terminal(socket, master).map_err(told)?;
+        }
+        if let Some(path) = &self.pidfd_socket {
+            let socket = connect("pidfd", path)?;
+            runtime::send_process(&socket, &created.pidfd).map_err(told)?;
+        }
+        self.write_pid_file(created.pid)
+    }
+
     /// Writes the pid file, whole or not at all.
-    pub fn write_pid_file(&self, pid: i32) -> anyhow::Result<()> {
+    fn write_pid_file(&self, pid: i32) -> anyhow::Result<()> {
         let Some(path) = &self.pid_file else { return Ok(()) };
         write_whole(path, &pid.to_string())
             .map_err(|cause| Failure::new(format!("cannot write the pid file {path:?}")).caused_by(cause).into())
     }
+}
+
+/// The connected console socket: wanted with a terminal that nobody here attends, refused without one.
+pub fn console_socket(terminal: bool, path: Option<&Path>) -> anyhow::Result<Option<UnixStream>> {
+    match (terminal, path) {
+        (true, None) => Err(Failure::new("cannot allocate tty if glassbox will detach without setting console socket")
+            .hint(
+                "Give --console-socket SOCKET, set process.terminal to false, or use `glassbox run` in the foreground.",
+            )
+            .into()),
+        (false, Some(_)) => Err(Failure::new("cannot use console socket if glassbox will not detach or allocate tty")
+            .hint("Leave --console-socket out, or set process.terminal to true.")
+            .into()),
+        (false, None) => Ok(None),
+        (true, Some(path)) => connect("console", path).map(Some),
+    }
+}
+
+fn connect(what: &str, path: &Path) -> anyhow::Result<UnixStream> {
+    UnixStream::connect(path).map_err(|cause| {
+        Failure::new(format!("cannot connect to the {what} socket {path:?}"))
+            .caused_by(cause)
+            .hint("Something must listen on it already; its path has at most 107 bytes.")
+            .into()
+    })
 }
 
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {

@@ -1,15 +1,42 @@
 //! The log file of `--log`: one record a line, in the two formats that runc writes and engines read.
+//!
+//! podman reads the whole file as one JSON object when a command has failed, containerd takes the last error in it. So a
+//! failed command writes its error alone, and warnings are written when a command has succeeded.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
 
+use super::output;
 use crate::cli::{Global, LogFormat};
 
-/// Appends an error to the log file, where one was asked for. A log that cannot be written must not hide the error
-/// itself, which is printed in any case.
-pub fn write(global: &Global, message: &str) {
+/// Writes an error to the log, where there is one. A log that cannot be written must not hide the error itself, which is
+/// printed in any case.
+pub fn error(global: &Global, message: &str) {
+    append(global, "error", message);
+}
+
+/// Writes warnings to the log. Without one, they were printed where they arose: see [`super::container::Creation::load`].
+pub fn warnings<'a>(global: &Global, messages: impl IntoIterator<Item = &'a String>) {
+    messages.into_iter().for_each(|message| append(global, "warning", message));
+}
+
+/// Tells what was called: in the log, or on stderr where there is none.
+pub fn debug(global: &Global, message: &str) {
+    match global.log {
+        Some(_) => append(global, "debug", message),
+        None => drop(output::eprint_line(&format!("debug: {message}"))),
+    }
+}
+
+/// The words of a call on one line.
+pub fn call(words: &[OsString]) -> String {
+    words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+fn append(global: &Global, level: &str, message: &str) {
     let Some(path) = &global.log else { return };
-    let record = record(global.log_format, message, &jiff::Timestamp::now().to_string());
+    let record = record(global.log_format, level, message, &jiff::Timestamp::now().to_string());
     // A FIFO without a reader would block an open for writing for ever.
     use std::os::unix::fs::OpenOptionsExt;
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
@@ -18,12 +45,12 @@ pub fn write(global: &Global, message: &str) {
     }
 }
 
-fn record(format: LogFormat, message: &str, time: &str) -> String {
+fn record(format: LogFormat, level: &str, message: &str, time: &str) -> String {
     match format {
         LogFormat::Json => {
-            format!("{}\n", serde_json::json!({ "level": "error", "msg": message, "time": time }))
+            format!("{}\n", serde_json::json!({ "level": level, "msg": message, "time": time }))
         }
-        LogFormat::Text => format!("time={time:?} level=error msg={message:?}\n"),
+        LogFormat::Text => format!("time={time:?} level={level} msg={message:?}\n"),
     }
 }
 
@@ -33,9 +60,9 @@ mod tests {
 
     #[test]
     fn records_are_what_engines_parse() {
-        let json = record(LogFormat::Json, "exec: \"x\"", "2026-01-02T03:04:05Z");
+        let json = record(LogFormat::Json, "error", "exec: \"x\"", "2026-01-02T03:04:05Z");
         assert_eq!(json, "{\"level\":\"error\",\"msg\":\"exec: \\\"x\\\"\",\"time\":\"2026-01-02T03:04:05Z\"}\n");
-        let text = record(LogFormat::Text, "no \"x\"", "2026-01-02T03:04:05Z");
-        assert_eq!(text, "time=\"2026-01-02T03:04:05Z\" level=error msg=\"no \\\"x\\\"\"\n");
+        let text = record(LogFormat::Text, "warning", "no \"x\"", "2026-01-02T03:04:05Z");
+        assert_eq!(text, "time=\"2026-01-02T03:04:05Z\" level=warning msg=\"no \\\"x\\\"\"\n");
     }
 }

@@ -1,6 +1,7 @@
 //! One file per verb. Only this module prints: results on stdout, one error on stderr.
 
 pub mod applet;
+mod arguments;
 pub mod completions;
 pub mod container;
 pub mod create;
@@ -24,7 +25,7 @@ pub mod update;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command};
 use crate::error;
@@ -33,12 +34,19 @@ use output::StdoutClosed;
 
 /// The whole program: parses the arguments, runs the verb, prints its error.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(applet::arguments(std::env::args_os()));
+    let command = Cli::command();
+    let words = arguments::normalised(applet::arguments(std::env::args_os()), &command);
+    let said = log::call(&words);
+    let matches = command.get_matches_from(words);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if cli.global.debug {
+        log::debug(&cli.global, &said);
+    }
     match dispatch(&cli) {
         Ok(code) => code,
         Err(error) if StdoutClosed::is_behind(&error) => StdoutClosed::EXIT_CODE.into(),
         Err(error) => {
-            log::write(&cli.global, &error::one_line(&error));
+            log::error(&cli.global, &error::one_line(&error));
             let _ = output::eprint_line(&format!("error: {}", error::one_line(&error)));
             for hint in error::hints(&error) {
                 let _ = output::eprint_line(&format!("  hint: {hint}"));

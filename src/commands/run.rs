@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::container::{Creation, store, told};
-use super::create::console_socket;
+use super::container::{Creation, console_socket, store, told};
+use super::log;
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::runtime::{self, Signals, Until};
@@ -29,7 +29,7 @@ pub struct Args {
 
 /// Makes a container, runs its program, and removes the container when it has ended.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
-    let (id, bundle) = args.creation.load()?;
+    let (id, bundle) = args.creation.load(global)?;
     let terminal = bundle.config.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
     let socket = console_socket(terminal && args.detach, args.console_socket.as_deref())?;
     let signals = match args.detach {
@@ -39,10 +39,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let store = store(global);
     let created = runtime::create(&store, &id, &bundle, args.creation.options(), Until::Running).map_err(told)?;
     let attend = || -> anyhow::Result<u8> {
-        if let (Some(socket), Some(master)) = (&socket, &created.terminal) {
-            runtime::send_terminal(socket, master).map_err(told)?;
-        }
-        args.creation.write_pid_file(created.pid)?;
+        args.creation.hand_over(&created, socket.as_ref())?;
+        log::warnings(global, &bundle.config.warnings);
         match &signals {
             Some(signals) => runtime::foreground(&created, signals).map_err(told),
             None => Ok(0),

@@ -34,6 +34,12 @@ pub struct Args {
     /// cpu.idle: 1 runs only when nobody else does
     #[arg(long, value_name = "0|1")]
     pub cpu_idle: Option<i64>,
+    /// Refused: cgroup v2 has no real-time limits
+    #[arg(long, value_name = "US", hide = true)]
+    pub cpu_rt_period: Option<u64>,
+    /// Refused: cgroup v2 has no real-time limits
+    #[arg(long, value_name = "US", hide = true, allow_hyphen_values = true)]
+    pub cpu_rt_runtime: Option<i64>,
     /// cpuset.cpus
     #[arg(long, value_name = "LIST")]
     pub cpuset_cpus: Option<String>,
@@ -49,12 +55,24 @@ pub struct Args {
     /// memory.swap.max, given as memory and swap together; -1 is no limit
     #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub memory_swap: Option<String>,
+    /// Ignored, as runc does: the kernel's memory counts as memory
+    #[arg(long, value_name = "BYTES", hide = true, allow_hyphen_values = true)]
+    pub kernel_memory: Option<String>,
+    /// Ignored, as runc does
+    #[arg(long, value_name = "BYTES", hide = true, allow_hyphen_values = true)]
+    pub kernel_memory_tcp: Option<String>,
     /// pids.max; -1 is no limit
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub pids_limit: Option<i64>,
     /// io.weight, given as a blkio weight from 10 to 1000
     #[arg(long, value_name = "WEIGHT")]
     pub blkio_weight: Option<u16>,
+    /// Refused: glassbox does not share out caches
+    #[arg(long, value_name = "SCHEMA", hide = true)]
+    pub l3_cache_schema: Option<String>,
+    /// Refused: glassbox does not share out memory bandwidth
+    #[arg(long, value_name = "SCHEMA", hide = true)]
+    pub mem_bw_schema: Option<String>,
     /// Id of a container
     #[arg(value_name = "ID")]
     pub id: String,
@@ -63,6 +81,12 @@ pub struct Args {
 /// Changes the limits of a container.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let id = id(&args.id)?;
+    for (flag, given) in [("--l3-cache-schema", &args.l3_cache_schema), ("--mem-bw-schema", &args.mem_bw_schema)] {
+        if given.is_some() {
+            let hint = "Write the schema into a group of /sys/fs/resctrl by hand.";
+            return Err(Failure::new(format!("{flag} is not supported by glassbox")).hint(hint).into());
+        }
+    }
     let json = match &args.resources {
         Some(path) => from_file(path)?,
         None => from_flags(args)?,
@@ -104,6 +128,8 @@ fn from_flags(args: &Args) -> anyhow::Result<Value> {
     set("cpu", "burst", args.cpu_burst.map(Value::from));
     set("cpu", "shares", args.cpu_share.map(Value::from));
     set("cpu", "idle", args.cpu_idle.map(Value::from));
+    set("cpu", "realtimePeriod", args.cpu_rt_period.map(Value::from));
+    set("cpu", "realtimeRuntime", args.cpu_rt_runtime.map(Value::from));
     set("cpu", "cpus", args.cpuset_cpus.clone().map(Value::from));
     set("cpu", "mems", args.cpuset_mems.clone().map(Value::from));
     set("memory", "limit", bytes("--memory", args.memory.as_deref())?);

@@ -44,10 +44,17 @@ impl Signals {
 /// Hands the master of a container's terminal over to whoever listens on the console socket. The message beside it is the
 /// name that runc sends.
 pub fn send_terminal(socket: &UnixStream, master: &OwnedFd) -> Result<(), RuntimeError> {
-    sys::send_message(socket.as_fd(), b"/dev/pts/ptmx", Some(master.as_fd())).map_err(|failure| RuntimeError::Call {
-        what: "send the terminal over the console socket".to_string(),
-        cause: failure.to_string(),
-    })
+    send(socket, b"/dev/pts/ptmx", master, "send the terminal over the console socket")
+}
+
+/// Hands a descriptor of a container's first process over to whoever listens on the pidfd socket, named as runc names it.
+pub fn send_process(socket: &UnixStream, pidfd: &OwnedFd) -> Result<(), RuntimeError> {
+    send(socket, b"standard", pidfd, "send the process over the pidfd socket")
+}
+
+fn send(socket: &UnixStream, name: &[u8], descriptor: &OwnedFd, what: &str) -> Result<(), RuntimeError> {
+    sys::send_message(socket.as_fd(), name, Some(descriptor.as_fd()))
+        .map_err(|failure| RuntimeError::Call { what: what.to_string(), cause: failure.to_string() })
 }
 
 /// Stays with a running container until its first process ends. Returns its exit status, or 128 + its last signal.

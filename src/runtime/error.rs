@@ -206,6 +206,9 @@ fn init_hint(step: &InitStep, failure: Failure) -> Option<String> {
         (InitStep::OpenTerminal { .. }, _) => {
             "A terminal needs a devpts mount on /dev/pts; without one set process.terminal to false."
         }
+        (InitStep::PivotRoot, Errno::INVAL) => {
+            "The host's own root is an initramfs, which pivot_root(2) cannot leave: start from a mounted root."
+        }
         (_, Errno::ROFS) => "The rootfs is read-only on the host: make the missing file or directory in it first.",
         (_, Errno::PERM | Errno::ACCESS) if !rustix::process::geteuid().is_root() => "Run it as root.",
         (_, Errno::NOSPC) => "A limit is reached: user.max_*_namespaces, fs.mount-max, or the disk is full.",

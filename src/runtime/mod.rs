@@ -18,7 +18,7 @@ pub mod survey;
 mod wire;
 
 pub use bundle::Bundle;
-pub use console::{Signals, foreground, send_terminal};
+pub use console::{Signals, foreground, send_process, send_terminal};
 pub use control::{freeze, processes, update};
 pub use error::RuntimeError;
 pub use lifecycle::{Created, Until, View, create, delete, kill, start, view};

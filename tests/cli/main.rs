@@ -1,5 +1,6 @@
 //! The command line as a user sees it: whole outputs, no root needed.
 
+mod as_runc;
 mod command_line;
 mod console;
 mod doctor;

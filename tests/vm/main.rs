@@ -3,6 +3,7 @@
 //! They start containers, mount, and write cgroup files, so outside the VM every one of them fails at once
 //! ([`support::machine`] is the gate) and says where it belongs.
 
+mod calls;
 #[path = "../cli/console.rs"]
 #[allow(dead_code)]
 mod console;
