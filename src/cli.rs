@@ -103,6 +103,8 @@ pub enum Command {
     Explain(commands::explain::Args),
     /// Show which cgroup files a pod's requests and limits become, and why
     Qos(commands::qos::Args),
+    /// Trace a number of a cgroup file or of config.json to where it comes from, and compare it with the kernel
+    Why(commands::why::Args),
     /// Take, play or test a guided lab
     Lab(commands::lab::Args),
     /// Tell what this kernel offers to containers, what is missing, and the command that mends it

@@ -2,10 +2,11 @@
 //!
 //! `resources.rs` computes what to write, `dir.rs` holds one open cgroup and reads and writes its files, `devices.rs`
 //! makes the program that takes the place of a device file, `stat.rs` reads what a cgroup uses, `tree.rs` makes many
-//! cgroups at once.
+//! cgroups at once, `live.rs` knows how the kernel shows what was written.
 
 mod devices;
 mod dir;
+pub mod live;
 pub mod resources;
 pub mod stat;
 

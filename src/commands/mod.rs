@@ -22,6 +22,7 @@ pub mod spec;
 pub mod start;
 pub mod state;
 pub mod update;
+pub mod why;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Update(args) => update::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
+        Command::Why(args) => why::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),

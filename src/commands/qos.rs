@@ -5,7 +5,7 @@ mod apply;
 mod compare;
 mod json;
 mod machine;
-mod text;
+pub(super) mod text;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -178,24 +178,15 @@ fn several(args: &Args, paths: &[PathBuf], setting: &Setting) -> anyhow::Result<
     Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn complain(path: &Path, problems: &[Problem]) -> std::io::Result<()> {
+/// Lists on stderr what is wrong with a pod.
+pub(super) fn complain(path: &Path, problems: &[Problem]) -> std::io::Result<()> {
     output::eprint_line(&format!("error: invalid pod {}", path.display()))?;
     problems.iter().try_for_each(|problem| output::eprint_line(&format!("  {problem}")))
 }
 
 fn setting(args: &Args) -> anyhow::Result<Setting> {
-    let unusable = |path: &Path, problems: Vec<Problem>| {
-        let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::new(format!("cannot use {}: {}", path.display(), listed.join("; ")))
-    };
-    let config = match &args.kubelet_config {
-        Some(path) => KubeletConfig::decode(&read(path)?).map_err(|problems| unusable(path, problems))?,
-        None => KubeletConfig::default(),
-    };
-    let node = match &args.node {
-        Some(path) => Node::decode(&read(path)?).map_err(|problems| unusable(path, problems))?,
-        None => machine::node()?,
-    };
+    let config = kubelet_config(args.kubelet_config.as_deref())?;
+    let node = node(args.node.as_deref())?;
     let driver = match args.cgroup_driver {
         Some(DriverName::Cgroupfs) => Driver::Cgroupfs,
         Some(DriverName::Systemd) => Driver::Systemd,
@@ -205,14 +196,37 @@ fn setting(args: &Args) -> anyhow::Result<Setting> {
         CriName::Containerd => Cri::Containerd,
         CriName::Crio => Cri::Crio,
     };
-    let formula = match args.runtime_formula {
-        FormulaName::Old => Formula::Old,
-        FormulaName::New => Formula::New,
-    };
-    Ok(Setting { node, config, driver, cri, formula })
+    Ok(Setting { node, config, driver, cri, formula: args.runtime_formula.into() })
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+impl From<FormulaName> for Formula {
+    fn from(name: FormulaName) -> Formula {
+        match name {
+            FormulaName::Old => Formula::Old,
+            FormulaName::New => Formula::New,
+        }
+    }
+}
+
+/// The KubeletConfiguration in this file; without one, kubelet's defaults.
+pub(super) fn kubelet_config(path: Option<&Path>) -> anyhow::Result<KubeletConfig> {
+    let Some(path) = path else { return Ok(KubeletConfig::default()) };
+    Ok(KubeletConfig::decode(&read(path)?).map_err(|problems| unusable(path, &problems))?)
+}
+
+/// The Node in this file; without one, this machine.
+pub(super) fn node(path: Option<&Path>) -> anyhow::Result<Node> {
+    let Some(path) = path else { return machine::node() };
+    Ok(Node::decode(&read(path)?).map_err(|problems| unusable(path, &problems))?)
+}
+
+fn unusable(path: &Path, problems: &[Problem]) -> Failure {
+    let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::new(format!("cannot use {}: {}", path.display(), listed.join("; ")))
+}
+
+/// The text of a manifest; `-` is standard input.
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;

@@ -2,8 +2,9 @@
 //!
 //! Read them in this order: [`manifest`] and [`decode`] turn text into a typed Pod, [`pod`] keeps what matters here,
 //! [`defaults`], [`validate`] and [`overflow`] do what the API server would, [`qos`] and [`effective`] decide class and totals, [`cpu`],
-//! [`cpu_manager`], [`memory`], [`hugetlb`] and [`oom`] hold the formulas, [`cgroup_path`] the names, and [`levels`] puts it
-//! all together; [`v1`] has cgroup v1's spellings.
+//! [`cpu_manager`], [`memory`], [`hugetlb`] and [`oom`] hold the formulas, [`cgroup_path`] the names (and [`cgroup_place`]
+//! the way back from them), and [`levels`] puts it all together; [`oci`] has the fields of config.json in between, [`v1`]
+//! cgroup v1's spellings.
 //! Everything follows Kubernetes 1.36; nothing here reads the machine.
 
 pub mod quantity;
@@ -38,11 +39,15 @@ pub mod oom;
 
 pub mod cgroup_path;
 
+pub mod cgroup_place;
+
 pub mod node;
 
 pub mod kubelet_config;
 
 pub mod levels;
+
+pub mod oci;
 
 pub mod v1;
 

@@ -112,6 +112,8 @@ pub struct Pod {
     pub critical: bool,
     /// `status.qosClass`, which a kubelet believes rather than computing it.
     pub stored_class: Option<String>,
+    /// Ids of containers by name, without the runtime's prefix (`status.containerStatuses` and `initContainerStatuses`).
+    pub container_ids: BTreeMap<String, String>,
     /// What a reader must know: stand-ins, unknown fields, fields that are not looked at.
     pub warnings: Vec<String>,
 }
@@ -256,11 +258,20 @@ fn read(object: &api::Pod, found: &Found, reader: &mut Reader) -> Pod {
         priority_class: spec.priority_class_name.clone(),
         critical: is_critical(object, &spec),
         stored_class: object.status.as_ref().and_then(|status| status.qos_class.clone()),
+        container_ids: container_ids(object),
         warnings: Vec::new(),
     };
     name(&mut pod, object, found);
     name_what_is_not_looked_at(&mut pod, &spec);
     pod
+}
+
+fn container_ids(object: &api::Pod) -> BTreeMap<String, String> {
+    let Some(status) = &object.status else { return BTreeMap::new() };
+    let lists = [&status.init_container_statuses, &status.container_statuses];
+    let all = lists.into_iter().flatten().flatten();
+    let id = |one: &api::ContainerStatus| Some(one.container_id.as_ref()?.rsplit_once("://")?.1.to_string());
+    all.filter_map(|one| Some((one.name.clone(), id(one)?))).collect()
 }
 
 fn is_critical(object: &api::Pod, spec: &api::PodSpec) -> bool {

@@ -10,3 +10,4 @@ mod lab;
 mod qos;
 #[allow(dead_code)]
 mod support;
+mod why;

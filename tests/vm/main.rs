@@ -17,3 +17,4 @@ mod readme;
 mod runtime;
 #[allow(dead_code)]
 mod support;
+mod why;

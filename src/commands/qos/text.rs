@@ -33,7 +33,7 @@ impl Screen {
 }
 
 /// A valid pod; `with_v1` adds cgroup v1's spelling to each file.
-pub fn answer(answer: &Answer, setting: &Setting, with_v1: bool, screen: Screen) -> String {
+pub(super) fn answer(answer: &Answer, setting: &Setting, with_v1: bool, screen: Screen) -> String {
     let mut page = Page { text: String::new(), screen, with_v1 };
     let placed = &answer.placed;
     let pod = &placed.pod;
@@ -174,14 +174,8 @@ impl Page {
     fn because(&mut self, margin: &str, because: &str) {
         let margin = format!("{margin}    ");
         let room = self.screen.width.saturating_sub(margin.width());
-        if because.width() <= room {
-            return self.line(&margin, because);
-        }
-        let (origin, sum) = because.split_once(": ").unwrap_or((because, ""));
-        for step in origin.split("; ").chain(sum.split("; ")).filter(|step| !step.is_empty()) {
-            for line in wrap(step, room) {
-                self.line(&margin, &line);
-            }
+        for line in steps(because, room) {
+            self.line(&margin, &line);
         }
     }
 }
@@ -204,8 +198,19 @@ fn alike(files: &[Write]) -> Vec<Vec<&Write>> {
     groups
 }
 
+/// A reason in lines of at most `room` columns: one line where it fits, else where the value came from and each step of
+/// the sum on lines of their own.
+pub fn steps(because: &str, room: usize) -> Vec<String> {
+    if because.width() <= room {
+        return vec![because.to_string()];
+    }
+    let (origin, sum) = because.split_once(": ").unwrap_or((because, ""));
+    let steps = origin.split("; ").chain(sum.split("; ")).filter(|step| !step.is_empty());
+    steps.flat_map(|step| wrap(step, room)).collect()
+}
+
 /// Breaks text at spaces into lines of at most `room` columns; a longer word stands alone.
-fn wrap(text: &str, room: usize) -> Vec<String> {
+pub fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("the list starts with one line");
