@@ -25,7 +25,7 @@ pub fn because(unmet: &Unmet, lang: Lang) -> String {
             (format!("you may not make a cgroup in {}", dir.display()), format!("无权在 {} 里建 cgroup", dir.display()))
         }
         Why::NoBase(NoBase::Busy(dir, count)) => (
-            format!("{count} other processes stand in {} itself", dir.display()),
+            format!("other processes ({count}) stand in {} itself", dir.display()),
             format!("{} 里还有 {count} 个别的进程", dir.display()),
         ),
         Why::NoCommand => (format!("there is no program {name}"), format!("没有程序 {name}")),

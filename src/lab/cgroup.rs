@@ -116,7 +116,7 @@ impl Hierarchy {
         match words(&dir.join("cgroup.procs")).as_slice() {
             [] => Ok(Base { dir, enable, step_aside: false }),
             [only] if *only == own => Ok(Base { dir, enable, step_aside: true }),
-            others => Err(NoBase::Busy(dir, others.len())),
+            all => Err(NoBase::Busy(dir, all.iter().filter(|pid| **pid != own).count())),
         }
     }
 }

@@ -70,8 +70,9 @@ struct Sample {
     there: f64,
 }
 
-/// Over how long two counters are compared. Each half must show the ratio, so that it cannot be passed in a slide.
-const WINDOW: Duration = Duration::from_secs(2);
+/// Over how long two counters are compared: the shortest window that shows the ratio will do, and a longer one evens out
+/// a machine that is busy with other things.
+const WINDOWS: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5)];
 
 impl Watch {
     /// Begins to watch: from here counters grow.
@@ -144,16 +145,22 @@ impl Watched {
             return self.verdict(found.place, missing, false);
         };
         self.samples.push_back(Sample { at: now, here, there });
-        let Some(start) = self.samples.iter().rposition(|sample| now - sample.at >= WINDOW) else {
-            return self.verdict(found.place, Shown::Ratio(None), false);
-        };
-        self.samples.drain(..start);
-        let half = self.samples.iter().position(|sample| now - sample.at <= WINDOW / 2).unwrap_or_default();
-        let [first, middle, last] = [0, half, self.samples.len() - 1].map(|at| self.samples[at]);
+        let longest = WINDOWS[WINDOWS.len() - 1];
+        let old = self.samples.iter().rposition(|sample| now - sample.at >= longest).unwrap_or_default();
+        self.samples.drain(..old);
         let allowed = self.check.tolerance.map_or(0.0, |tolerance| tolerance.around(factor));
-        let fits = |from, to| ratio(from, to).is_some_and(|ratio| (ratio - factor).abs() <= allowed);
-        let holds = fits(first, middle) && fits(middle, last);
-        self.verdict(found.place, Shown::Ratio(ratio(first, last)), holds)
+        let seen: Vec<_> = WINDOWS.iter().filter_map(|window| self.over(*window, now)).collect();
+        let holds = seen.iter().any(|ratios| ratios.near(factor, allowed));
+        let shown = seen.iter().find(|ratios| ratios.near(factor, allowed)).or(seen.first()).map(|ratios| ratios.whole);
+        self.verdict(found.place, Shown::Ratio(shown), holds)
+    }
+
+    /// The ratio over a window that ends now, and over its halves; `None` while there is nothing to compare.
+    fn over(&self, window: Duration, now: Instant) -> Option<Ratios> {
+        let since = |age: Duration| self.samples.iter().rfind(|sample| now - sample.at >= age).copied();
+        let (first, middle, last) = (since(window)?, since(window / 2)?, *self.samples.back()?);
+        let halves = [ratio(first, middle)?, ratio(middle, last)?];
+        Some(Ratios { whole: ratio(first, last)?, halves })
     }
 
     /// The first answer that fits, or else the first; nothing may be there for `absent`.
@@ -206,6 +213,19 @@ impl Watched {
             Expect::Differs(_) => other.is_some_and(|other| other.as_ref().is_ok_and(|other| other != value)),
             Expect::Grew(_) | Expect::GrewTimes { .. } => false,
         }
+    }
+}
+
+/// How many times as much one counter rose as the other.
+struct Ratios {
+    whole: f64,
+    halves: [f64; 2],
+}
+
+impl Ratios {
+    /// Whether the whole is near the factor, and each half not far from it: a ratio that slides past it is not it.
+    fn near(&self, factor: f64, allowed: f64) -> bool {
+        (self.whole - factor).abs() <= allowed && self.halves.iter().all(|half| (half - factor).abs() <= 2.0 * allowed)
     }
 }
 

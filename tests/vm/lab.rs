@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::support::{Machine, machine, sh, wait_until};
+use super::support::{Machine, machine, run, sh, wait_until};
 
 /// 128 MiB of swap, for labs that need some.
 struct Swap;
@@ -158,6 +158,36 @@ fn the_next_start_clears_away_what_a_killed_run_left() {
     assert!(!after.contains("pids"), "what was enabled is disabled again: {after}");
     assert_eq!(sh("echo +pids > /sys/fs/cgroup/cgroup.subtree_control").status, 0);
     assert_eq!(fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap().len(), before.len());
+}
+
+#[test]
+fn a_delegated_cgroup_is_enough_without_root() {
+    let machine = machine();
+    let script = machine.directory().join("as-learner");
+    fs::write(
+        &script,
+        "echo $$ > /sys/fs/cgroup/gb-delegated/cgroup.procs\n\
+         exec setpriv --reuid learner --regid learner --init-groups env HOME=/tmp \"$@\"\n",
+    )
+    .unwrap();
+    let made = sh("cd /sys/fs/cgroup && mkdir gb-delegated && cd gb-delegated \
+        && chown learner . cgroup.procs cgroup.subtree_control");
+    assert_eq!(made.status, 0, "{made:?}");
+    let run = |command: &[&str]| run(Command::new("sh").arg(&script).args(command));
+    let glassbox = machine.binary();
+    let played = run(&[glassbox.to_str().unwrap(), "lab", "play", "qos"]);
+    // A shell in the same cgroup is in the way of enabling controllers for its children.
+    let crowded = run(&["sh", "-c", "$0 lab play qos; exit $?", glassbox.to_str().unwrap()]);
+    let left =
+        sh("cd /sys/fs/cgroup/gb-delegated; find . -type d; cat cgroup.procs cgroup.subtree_control; rmdir $PWD");
+    assert_eq!((left.status, left.stdout.as_str()), (0, ".\n"), "{left:?}");
+    sh("rmdir /tmp/glassbox-lab-1000");
+    assert_eq!((played.status, played.stderr.as_str()), (0, ""), "{}", played.stdout);
+    assert!(played.stdout.contains("All 19 checks hold."), "{}", played.stdout);
+    assert_eq!(crowded.status, 3);
+    let expected =
+        "because other processes (1) stand in /sys/fs/cgroup/gb-delegated itself; start it in a scope of its own";
+    assert!(crowded.stderr.contains(expected), "{}", crowded.stderr);
 }
 
 /// Plays the lab whose solution sleeps, until it sleeps.

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use crate::commands::output;
 
@@ -12,7 +13,7 @@ pub struct Args {
     /// How much to touch, in MiB
     #[arg(value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     mib: u64,
-    /// Keep it until killed
+    /// Keep it until killed [default: for a second, so that it can be seen]
     #[arg(long)]
     hold: bool,
 }
@@ -39,6 +40,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.hold {
         hold();
     }
+    thread::sleep(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }
 
