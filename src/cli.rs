@@ -113,7 +113,7 @@ pub enum Command {
     Completions(commands::completions::Args),
     /// Print the manual page, or write one for each command
     Man(commands::man::Args),
-    /// Run one of the small programs that labs use (hog, burn)
+    /// Run one of the small programs that labs use (hog, burn, rootfs)
     #[command(hide = true)]
     Applet(commands::applet::Args),
 }

@@ -3,6 +3,7 @@
 mod burn;
 mod hog;
 mod lesson;
+mod rootfs;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -24,6 +25,8 @@ enum Applet {
     Hog(hog::Args),
     /// Keep one CPU busy, and tell how much of it was had
     Burn(burn::Args),
+    /// Make a small root file system out of this machine's busybox
+    Rootfs(rootfs::Args),
     /// Ask the lab for a hint; ask again for a plainer one
     Hint,
     /// See the step's solution and have it run before your eyes
@@ -46,6 +49,7 @@ pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
     match &args.applet {
         Applet::Hog(args) => hog::run(args),
         Applet::Burn(args) => burn::run(args),
+        Applet::Rootfs(args) => rootfs::run(args),
         Applet::Hint => lesson::ask("hint"),
         Applet::Solve => lesson::ask("solve"),
         Applet::Skip => lesson::ask("skip"),
@@ -93,7 +97,7 @@ mod tests {
     #[test]
     fn every_name_on_the_lab_shells_path_is_an_applet() {
         for name in PROGRAMS.iter().chain(&WORDS) {
-            let arguments = if *name == "hog" { called(&[name, "1"]) } else { called(&[name]) };
+            let arguments = if ["hog", "rootfs"].contains(name) { called(&[name, "1"]) } else { called(&[name]) };
             Cli::try_parse_from(arguments).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }

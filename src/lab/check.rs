@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::container::ContainerField;
+use super::net::Net;
 use super::quantity::Tolerance;
 
 /// One thing that must be seen before a step is done (or, for a slip, before its words are said).
@@ -67,7 +69,7 @@ pub enum Subject {
     },
     /// A mount point in `/proc/PID/mountinfo` (proc(5)).
     Mount {
-        /// Where it is mounted.
+        /// Where it is mounted: an absolute path, or one below the directory in which the lab's shell starts.
         point: String,
         /// Which of its properties.
         field: MountField,
@@ -87,6 +89,20 @@ pub enum Subject {
         set: CapSet,
         /// Whose.
         of: Process,
+    },
+    /// Something of a network namespace.
+    Net {
+        /// What is asked.
+        what: Net,
+        /// In whose network namespace.
+        of: Process,
+    },
+    /// Something of a container.
+    Container {
+        /// Its id.
+        id: String,
+        /// What is asked.
+        field: ContainerField,
     },
     /// The escape hatch: the standard output of a shell script, and whether it succeeds.
     Shell {
@@ -141,19 +157,24 @@ impl PartialEq for Pattern {
     }
 }
 
-/// A process that a check means, written as `runner`, `shell`, `pid:1`, `cgroup:app` or `file:app.pid`.
+/// A process that a check means, written as `runner`, `shell`, `any`, `pid:1`, `cgroup:app`, `file:app.pid` or
+/// `container:web`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Process {
     /// The program that watches: it stands in the machine's own namespaces.
     Runner,
     /// The learner's shell.
     Shell,
+    /// Any process that the learner started, and the shell itself; a check holds if it holds for one of them.
+    Any,
     /// By number.
     Pid(i32),
     /// Any process in a cgroup below `$CG`; a check holds if it holds for one of them.
     InCgroup(String),
     /// The number in a file.
     InFile(String),
+    /// The first process of a container.
+    InContainer(String),
 }
 
 impl FromStr for Process {
@@ -163,10 +184,14 @@ impl FromStr for Process {
         match text.split_once(':') {
             None if text == "runner" => Ok(Process::Runner),
             None if text == "shell" => Ok(Process::Shell),
+            None if text == "any" => Ok(Process::Any),
             Some(("pid", pid)) => pid.parse().map(Process::Pid).map_err(|_| format!("{pid:?} is no process id")),
             Some(("cgroup", path)) => Ok(Process::InCgroup(path.to_string())),
             Some(("file", path)) => Ok(Process::InFile(path.to_string())),
-            _ => Err(format!("{text:?} names no process: write runner, shell, pid:N, cgroup:PATH or file:PATH")),
+            Some(("container", id)) => Ok(Process::InContainer(id.to_string())),
+            _ => Err(format!(
+                "{text:?} names no process: write runner, shell, any, pid:N, cgroup:PATH, file:PATH or container:ID"
+            )),
         }
     }
 }
@@ -176,9 +201,11 @@ impl fmt::Display for Process {
         match self {
             Process::Runner => write!(f, "runner"),
             Process::Shell => write!(f, "shell"),
+            Process::Any => write!(f, "any"),
             Process::Pid(pid) => write!(f, "pid:{pid}"),
             Process::InCgroup(path) => write!(f, "cgroup:{path}"),
             Process::InFile(path) => write!(f, "file:{path}"),
+            Process::InContainer(id) => write!(f, "container:{id}"),
         }
     }
 }
@@ -271,7 +298,9 @@ impl Subject {
             Subject::Proc { of, .. }
             | Subject::Namespace { of, .. }
             | Subject::Mount { of, .. }
+            | Subject::Net { of, .. }
             | Subject::Cap { of, .. } => *of = other.parse()?,
+            Subject::Container { id, .. } => *id = other.to_string(),
             Subject::Shell { script } => *script = other.to_string(),
         }
         Ok(there)
@@ -281,8 +310,8 @@ impl Subject {
     pub fn texts(&self) -> Vec<&str> {
         fn of_process(of: &Process) -> Vec<&str> {
             match of {
-                Process::InCgroup(path) | Process::InFile(path) => vec![path],
-                Process::Runner | Process::Shell | Process::Pid(_) => vec![],
+                Process::InCgroup(path) | Process::InFile(path) | Process::InContainer(path) => vec![path],
+                Process::Runner | Process::Shell | Process::Any | Process::Pid(_) => vec![],
             }
         }
         match self {
@@ -290,7 +319,19 @@ impl Subject {
             Subject::Sysctl { name } => vec![name],
             Subject::Proc { of, .. } | Subject::Namespace { of, .. } | Subject::Cap { of, .. } => of_process(of),
             Subject::Mount { point, of, .. } => [vec![point.as_str()], of_process(of)].concat(),
+            Subject::Net { what, of } => [vec![what.text()], of_process(of)].concat(),
+            Subject::Container { id, .. } => vec![id],
             Subject::Shell { .. } => vec![],
+        }
+    }
+
+    /// Whether the place of an answer is a command and not a file.
+    pub fn is_command(&self) -> bool {
+        match self {
+            Subject::Shell { .. } | Subject::Net { .. } => true,
+            Subject::Container { field, .. } => !matches!(field, ContainerField::Spec(_)),
+            Subject::Cgroup { .. } | Subject::File { .. } | Subject::Proc { .. } | Subject::Namespace { .. } => false,
+            Subject::Mount { .. } | Subject::Sysctl { .. } | Subject::Cap { .. } => false,
         }
     }
 
@@ -301,10 +342,11 @@ impl Subject {
             Subject::Proc { of, .. }
             | Subject::Namespace { of, .. }
             | Subject::Mount { of, .. }
+            | Subject::Net { of, .. }
             | Subject::Cap { of, .. } => matches!(of, Process::InCgroup(_)),
             Subject::Shell { script } => script.contains("$CG"),
             Subject::File { path, .. } => path.contains("$CG"),
-            Subject::Sysctl { .. } => false,
+            Subject::Sysctl { .. } | Subject::Container { .. } => false,
         }
     }
 }
@@ -330,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_process_is_written_as_it_is_shown() {
-        for text in ["runner", "shell", "pid:1", "cgroup:app", "file:app.pid"] {
+        for text in ["runner", "shell", "any", "pid:1", "cgroup:app", "file:app.pid", "container:web"] {
             assert_eq!(text.parse::<Process>().expect("a process").to_string(), text);
         }
         for text in ["", "init", "pid:x", "cgroup"] {

@@ -309,12 +309,7 @@ solve = 'sh -c "echo 0 > $CG/cgroup.procs; exec hog 200"; test $? -eq 137'
             ("plot  =", "plots =", "lab.md:20: unknown field `plots`"),
             ("grew = 1", "grow = 1", "lab.md:21: unknown field `grow`"),
             ("solve = 'sh", "solve = sh", "lab.md:22: "),
-            (
-                "{ cgroup = \"memory.max\", eq",
-                "{ net = \"eth0\", eq",
-                "lab.md:14: checks of kind net are not known yet",
-            ),
-            ("{ cgroup = \"memory.max\", eq", "{ container = \"c\", eq", "lab.md:14: checks of kind container are"),
+            ("{ cgroup = \"memory.max\", eq", "{ net = \"eth0\", eq", "lab.md:14: net = \"eth0\": write link NAME"),
         ];
         for (from, to, expected) in cases {
             let found = refused(from, to);

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::check::{CapSet, Check, Expect, Hold, MountField, Pattern, Process, Subject};
+use super::container::ContainerField;
+use super::net::Net;
 use super::quantity::Tolerance;
 
 /// Every key that a check may have.
@@ -19,8 +21,8 @@ pub struct RawCheck {
     sysctl: Option<String>,
     cap: Option<String>,
     sh: Option<String>,
-    net: Option<toml::Value>,
-    container: Option<toml::Value>,
+    net: Option<String>,
+    container: Option<String>,
 
     key: Option<String>,
     of: Option<String>,
@@ -80,12 +82,6 @@ impl<'de> Deserialize<'de> for Scalar {
 /// # Errors
 /// What is missing, doubled or impossible.
 pub fn check(raw: &RawCheck, line: usize) -> Result<Check, String> {
-    if raw.net.is_some() {
-        return Err("checks of kind net are not known yet; use sh = '…'".to_string());
-    }
-    if raw.container.is_some() {
-        return Err("checks of kind container are not known yet; use sh = '…'".to_string());
-    }
     let subject = subject(raw)?;
     let expect = expect(raw, &subject)?;
     let tolerance = raw.tolerance.as_deref().map(Tolerance::from_str).transpose()?;
@@ -108,9 +104,12 @@ pub fn check(raw: &RawCheck, line: usize) -> Result<Check, String> {
 }
 
 fn subject(raw: &RawCheck) -> Result<Subject, String> {
-    let kinds = [&raw.cgroup, &raw.file, &raw.proc, &raw.ns, &raw.mount, &raw.sysctl, &raw.cap, &raw.sh];
-    if kinds.iter().filter(|kind| kind.is_some()).count() != 1 {
-        return Err("a check has exactly one of cgroup, file, proc, ns, mount, sysctl, cap, sh".to_string());
+    let kinds = [&raw.cgroup, &raw.file, &raw.proc, &raw.ns, &raw.mount, &raw.sysctl, &raw.cap];
+    let kinds = kinds.into_iter().chain([&raw.net, &raw.container, &raw.sh]);
+    if kinds.filter(|kind| kind.is_some()).count() != 1 {
+        return Err(
+            "a check has exactly one of cgroup, file, proc, ns, mount, sysctl, cap, net, container, sh".to_string()
+        );
     }
     let key = raw.key.clone();
     let process = || raw.of.as_deref().map_or(Ok(Process::Shell), str::parse);
@@ -138,6 +137,11 @@ fn subject(raw: &RawCheck) -> Result<Subject, String> {
         let cap = name.to_ascii_uppercase().parse().map_err(|_| format!("unknown capability {name:?}"))?;
         let set = raw.set.as_deref().map_or(Ok(CapSet::Effective), str::parse)?;
         Subject::Cap { cap, set, of: process()? }
+    } else if let Some(what) = &raw.net {
+        Subject::Net { what: Net::parse(what, raw.field.as_deref())?, of: process()? }
+    } else if let Some(id) = &raw.container {
+        let field = raw.field.as_deref().map_or(Ok(ContainerField::Status), str::parse)?;
+        Subject::Container { id: id.clone(), field }
     } else {
         Subject::Shell { script: raw.sh.clone().expect("exactly one kind is given") }
     };
@@ -150,13 +154,18 @@ fn misplaced(raw: &RawCheck, subject: &Subject) -> Result<(), String> {
     let keyed = matches!(subject, Subject::Cgroup { .. } | Subject::File { .. } | Subject::Proc { .. });
     let owned = matches!(
         subject,
-        Subject::Proc { .. } | Subject::Namespace { .. } | Subject::Mount { .. } | Subject::Cap { .. }
+        Subject::Proc { .. }
+            | Subject::Namespace { .. }
+            | Subject::Mount { .. }
+            | Subject::Net { .. }
+            | Subject::Cap { .. }
     );
+    let fielded = matches!(subject, Subject::Mount { .. } | Subject::Net { .. } | Subject::Container { .. });
     let stray = [
         ("key", raw.key.is_some() && !keyed, "cgroup, file and proc"),
-        ("of", raw.of.is_some() && !owned, "proc, ns, mount and cap"),
+        ("of", raw.of.is_some() && !owned, "proc, ns, mount, net and cap"),
         ("set", raw.set.is_some() && !matches!(subject, Subject::Cap { .. }), "cap"),
-        ("field", raw.field.is_some() && !matches!(subject, Subject::Mount { .. }), "mount"),
+        ("field", raw.field.is_some() && !fielded, "mount, net and container"),
     ];
     match stray.iter().find(|(_, stray, _)| *stray) {
         Some((name, _, kinds)) => Err(format!("{name} belongs to checks of kind {kinds}")),
@@ -251,6 +260,10 @@ mod tests {
             "mount = '/proc', of = 'cgroup:app', field = 'fstype', eq = 'proc'",
             "sysctl = 'kernel.pid_max', ge = 1, le = 9",
             "cap = 'cap_net_admin', set = 'bounding', absent = true",
+            "net = 'link eth0', of = 'container:web', field = 'kind', eq = 'veth'",
+            "net = 'ping 10.0.0.1', of = 'any', exists = true",
+            "container = 'web', eq = 'running'",
+            "container = 'web', field = 'spec.process.args.0', eq = 'sh'",
             "sh = 'true'",
             "sh = 'id -u', matches = '^0$', once = true",
         ] {
@@ -284,6 +297,10 @@ mod tests {
             ("ns = 'net', differs = 'init'", "\"init\" names no process"),
             ("cap = 'cap_fly', exists = true", "unknown capability \"cap_fly\""),
             ("cap = 'cap_kill', eq = 1", "a cap check is exists"),
+            ("net = 'eth0', eq = 'up'", "net = \"eth0\": write link NAME"),
+            ("container = 'web', of = 'shell', eq = 'running'", "of belongs to checks of kind proc"),
+            ("container = 'web', field = 'state', eq = 'running'", "a container has no \"state\""),
+            ("cgroup = 'a', field = 'state', eq = 1", "field belongs to checks of kind mount, net and container"),
             ("sh = 'true', exists = true", "an sh check cannot exist"),
             ("cgroup = 'a', eq = true", "invalid type: boolean"),
         ];

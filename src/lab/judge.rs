@@ -22,7 +22,7 @@ pub struct Verdict {
     pub found: Shown,
     /// What the other place shows, for `same_as` and `differs`.
     pub other: Option<Shown>,
-    /// Whether it is a script, whose place is a command.
+    /// Whether its place is a command.
     pub script: bool,
     /// Whether the check holds now, or was seen to hold and need not any longer.
     pub holds: bool,
@@ -107,7 +107,7 @@ impl Watched {
             _ => self.compare(&expect, scope),
         };
         verdict.expect = expect;
-        verdict.script = matches!(self.check.subject, Subject::Shell { .. });
+        verdict.script = self.check.subject.is_command();
         match (self.check.hold, verdict.holds) {
             (Hold::Now, _) => verdict,
             (Hold::Once, true) => self.seen.insert(verdict).clone(),

@@ -241,6 +241,11 @@ Why?
             ("id    = \"limit\"", "id    = \"end\"", format!("{en}:12: step \"end\": small letters")),
             ("requires = [\"root\", \"cgroup2:memory\"]", "requires = []", format!("{en}:13: a check below $CG")),
             (
+                "cgroup = \"memory.max\", eq = \"$limit\"",
+                "net = \"link lo\", eq = \"up\"",
+                format!("{en}:13: this check asks ip, but requires has no cmd:ip"),
+            ),
+            (
                 "memory.max\", eq = \"$limit\"",
                 "memory.max\", eq = \"$limt\"",
                 format!("{en}:13: unknown variable $limt"),

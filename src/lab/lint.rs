@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
-use super::check::{Check, Expect};
+use super::check::{Check, Expect, Subject};
 use super::front::Front;
 use super::prose::{Prose, Words};
 use super::requires::Require;
@@ -134,6 +134,12 @@ impl<'a> Lint<'a> {
             front.requires.iter().any(|require| matches!(require, Require::Cgroup2 | Require::Controller(_)));
         if check.subject.needs_cgroup() && !has_cgroup {
             self.refuse(check.line, "a check below $CG, but requires has no cgroup2");
+        }
+        if let Subject::Net { what, .. } = &check.subject
+            && !front.requires.contains(&Require::Command(what.program().to_string()))
+        {
+            let program = what.program();
+            self.refuse(check.line, format!("this check asks {program}, but requires has no cmd:{program}"));
         }
         for text in check.subject.texts().into_iter().chain(check.expect.texts()) {
             for name in variables(text).into_iter().filter(|name| *name != "CG" && !front.vars.0.contains_key(*name)) {

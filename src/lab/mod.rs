@@ -7,6 +7,8 @@ pub mod quantity;
 pub mod requires;
 
 pub mod check;
+pub mod container;
+pub mod net;
 pub mod script;
 
 pub mod judge;

@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::check::{MountField, Process, Subject};
+use super::container;
+use super::processes;
 use super::script::{Values, fill};
 
 /// Where a lab plays: what `$CG`, the learner's shell and relative paths mean.
@@ -16,6 +18,8 @@ use super::script::{Values, fill};
 pub struct Scope {
     /// The lab's cgroup; `None` if the lab asks for none.
     pub cgroup: Option<PathBuf>,
+    /// The directory of the run, by which its processes are known.
+    pub run: PathBuf,
     /// The directory in which the lab's shell starts.
     pub work: PathBuf,
     /// The process id of the learner's shell.
@@ -48,6 +52,10 @@ pub enum Missing {
     Mount,
     /// The capability is not in the set.
     NotInSet,
+    /// There is no such container.
+    Container,
+    /// A program that was asked has nothing to show: no such link, address, route or rule, or no answer.
+    Nothing,
     /// The script left with this exit status (`None`: killed, or it took too long).
     Status(Option<i32>),
     /// The kernel refused to show it.
@@ -86,7 +94,8 @@ pub fn read(subject: &Subject, scope: &Scope) -> Vec<Found> {
             Found { value: link.map_err(missing), place }
         }),
         Subject::Mount { point, field, of } => {
-            let point = fill(point);
+            // joining an absolute path gives that path
+            let point = scope.work.join(fill(point)).display().to_string();
             each(of, scope, |pid| {
                 let path = format!("/proc/{pid}/mountinfo");
                 let text = fs::read_to_string(&path).map_err(missing);
@@ -102,6 +111,15 @@ pub fn read(subject: &Subject, scope: &Scope) -> Vec<Found> {
             });
             Found { place: format!("{path} ({})", set.status_key()), value }
         }),
+        Subject::Net { what, of } => {
+            let what = what.about(fill(what.text()));
+            let (place, pids) = pids(of, scope);
+            match pids.is_empty() {
+                true => vec![Found { place, value: Err(Missing::Process) }],
+                false => pids.into_iter().flat_map(|pid| what.read(pid)).collect(),
+            }
+        }
+        Subject::Container { id, field } => vec![container::read(&fill(id), field, scope)],
         Subject::Shell { script } => vec![Found { place: script.clone(), value: shell(script, scope) }],
     }
 }
@@ -132,9 +150,22 @@ fn with_key(place: String, key: &Option<String>) -> String {
 
 /// Asks each process that is meant.
 fn each(of: &Process, scope: &Scope, ask: impl Fn(i32) -> Found) -> Vec<Found> {
-    let (place, pids) = match of {
+    let (place, pids) = pids(of, scope);
+    if pids.is_empty() {
+        return vec![Found { place, value: Err(Missing::Process) }];
+    }
+    pids.into_iter().map(ask).collect()
+}
+
+/// The processes that are meant, and where they are named.
+fn pids(of: &Process, scope: &Scope) -> (String, Vec<i32>) {
+    match of {
         Process::Runner => ("/proc/self".to_string(), vec![own_pid()]),
         Process::Shell => ("$$".to_string(), scope.shell.into_iter().collect()),
+        Process::Any => {
+            let run = processes::of_run(&scope.run);
+            ("/proc".to_string(), run.into_iter().map(|process| process.pid).collect())
+        }
         Process::Pid(pid) => (format!("/proc/{pid}"), vec![*pid]),
         Process::InCgroup(path) => {
             let path = format!("{}/cgroup.procs", fill(path, &scope.values));
@@ -146,11 +177,11 @@ fn each(of: &Process, scope: &Scope, ask: impl Fn(i32) -> Found) -> Vec<Found> {
             let text = fs::read_to_string(scope.work.join(&path)).unwrap_or_default();
             (path, numbers(text).into_iter().take(1).collect())
         }
-    };
-    if pids.is_empty() {
-        return vec![Found { place, value: Err(Missing::Process) }];
+        Process::InContainer(id) => {
+            let id = fill(id, &scope.values);
+            (format!("glassbox state {id} (pid)"), container::pid(&id, scope).into_iter().collect())
+        }
     }
-    pids.into_iter().map(ask).collect()
 }
 
 fn own_pid() -> i32 {

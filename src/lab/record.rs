@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup;
+use super::container;
 use super::processes;
 
 /// The record of one run: `record.toml` in the run's directory.
@@ -74,6 +75,7 @@ impl Record {
     pub fn undo(&self, dir: &Path) -> io::Result<Vec<processes::Process>> {
         let mut survivors = Vec::new();
         if boot()? == self.boot {
+            container::remove_below(dir)?;
             survivors = processes::kill_run(dir);
             if let Some(top) = &self.cgroup {
                 cgroup::remove(top)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::cgroup::{self, Hierarchy};
 use super::processes::Process;
@@ -24,6 +25,8 @@ pub enum Thing {
     Namespace(String),
     /// A network link in the runner's network namespace.
     Link(String),
+    /// A table of nftables in the runner's network namespace.
+    Table(String),
     /// A process of the run that outlived it.
     Process(String),
 }
@@ -35,14 +38,15 @@ impl fmt::Display for Thing {
             Thing::Cgroup(what) => write!(f, "cgroup {what}"),
             Thing::Namespace(what) => write!(f, "namespace {what}"),
             Thing::Link(what) => write!(f, "link {what}"),
+            Thing::Table(what) => write!(f, "nft {what}"),
             Thing::Process(what) => write!(f, "process {what}"),
         }
     }
 }
 
 impl Snapshot {
-    /// Looks at the machine now.
-    pub fn take(hierarchy: Option<&Hierarchy>) -> Snapshot {
+    /// Looks at the machine now; at nft tables only where a lab uses nft, because asking loads a kernel module.
+    pub fn take(hierarchy: Option<&Hierarchy>, nft: bool) -> Snapshot {
         let mut things = BTreeSet::new();
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         things.extend(mountinfo.lines().filter_map(mount));
@@ -53,7 +57,16 @@ impl Snapshot {
             let cgroups = cgroup::list(mount);
             things.extend(cgroups.iter().map(|path| Thing::Cgroup(path.display().to_string())));
         }
+        if nft && let Ok(tables) = Command::new("nft").args(["list", "tables"]).output() {
+            let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+            things.extend(tables.lines().map(|line| Thing::Table(line.trim().to_string())));
+        }
         Snapshot(things)
+    }
+
+    /// Whether a network link is here that was not there before: one that goes with its namespace goes a moment later.
+    pub fn has_new_link(&self, before: &Snapshot) -> bool {
+        self.0.difference(&before.0).any(|thing| matches!(thing, Thing::Link(_)))
     }
 
     /// What is here and was not there before, together with processes that could not be ended.
@@ -98,6 +111,6 @@ mod tests {
         let left: Vec<_> = after.since(&before, &[survivor]).iter().map(ToString::to_string).collect();
         assert_eq!(left, ["link veth0", "process 7 (burn)"]);
         assert_eq!(before.since(&before, &[]), []);
-        assert!(Snapshot::take(None).0.contains(&Thing::Link("lo".to_string())));
+        assert!(Snapshot::take(None, false).0.contains(&Thing::Link("lo".to_string())));
     }
 }

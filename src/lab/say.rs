@@ -95,6 +95,10 @@ fn absent(missing: &Missing, lang: Lang) -> String {
         (Missing::Mount, Lang::Zh) => "没有挂载".to_string(),
         (Missing::NotInSet, Lang::En) => "not in the set".to_string(),
         (Missing::NotInSet, Lang::Zh) => "不在集合里".to_string(),
+        (Missing::Container, Lang::En) => "no such container".to_string(),
+        (Missing::Container, Lang::Zh) => "没有这个容器".to_string(),
+        (Missing::Nothing, Lang::En) => "nothing".to_string(),
+        (Missing::Nothing, Lang::Zh) => "什么也没有".to_string(),
         (Missing::Status(Some(code)), Lang::En) => format!("exit status {code}"),
         (Missing::Status(Some(code)), Lang::Zh) => format!("退出码 {code}"),
         (Missing::Status(None), Lang::En) => "no exit status (killed, or too slow)".to_string(),
@@ -190,6 +194,24 @@ mod tests {
                 },
                 "expected exit status 0, found exit status 1, from: false",
                 "期望 退出码 0，实际 退出码 1，命令：false",
+            ),
+            (
+                Verdict {
+                    script: true,
+                    place: text("nsenter -t 7 -n ping -n -c 1 -W 1 10.0.0.1"),
+                    ..verdict(Expect::Exists, Shown::Missing(Missing::Nothing))
+                },
+                "expected it to be there, found nothing, from: nsenter -t 7 -n ping -n -c 1 -W 1 10.0.0.1",
+                "期望 存在，实际 什么也没有，命令：nsenter -t 7 -n ping -n -c 1 -W 1 10.0.0.1",
+            ),
+            (
+                Verdict {
+                    script: true,
+                    place: text("glassbox state web"),
+                    ..verdict(Expect::Eq(text("running")), Shown::Missing(Missing::Container))
+                },
+                "expected running, found no such container, from: glassbox state web",
+                "期望 running，实际 没有这个容器，命令：glassbox state web",
             ),
             (
                 verdict(

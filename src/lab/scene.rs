@@ -7,16 +7,20 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::cgroup::{Base, Hierarchy, NoBase, Tree};
+use super::container;
 use super::processes::{self, MARK};
 use super::read::Scope;
 use super::record::{self, Enabled, Record};
+use super::requires::Require;
 use super::residue::{Snapshot, Thing};
 use super::script::{Lab, Values};
 
 /// The small programs of our own binary that a lab's shell has on its PATH, called by their names.
-pub const PROGRAMS: [&str; 2] = ["hog", "burn"];
+pub const PROGRAMS: [&str; 3] = ["hog", "burn", "rootfs"];
 
 /// What the learner may say to the runner from the lab's shell, as commands.
 pub const WORDS: [&str; 6] = ["hint", "solve", "skip", "back", "status", "lesson"];
@@ -40,6 +44,7 @@ pub struct Scene {
     tree: Option<Tree>,
     files: BTreeMap<PathBuf, Vec<u8>>,
     hierarchy: Option<Hierarchy>,
+    nft: bool,
     before: Snapshot,
     scope: Scope,
     left: bool,
@@ -51,13 +56,14 @@ impl Scene {
     /// # Errors
     /// If the machine refuses; what was made until then is taken away.
     pub fn set(lab: &Lab, values: Values, hierarchy: Option<Hierarchy>) -> Result<Scene, SceneError> {
-        let before = Snapshot::take(hierarchy.as_ref());
+        let nft = lab.requires.contains(&Require::Command("nft".to_string()));
+        let before = Snapshot::take(hierarchy.as_ref(), nft);
         let dir = record::runs()?.join(rustix::process::getpid().as_raw_nonzero().to_string());
         fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|error| named(&dir, error))?;
         let record = Record::of_this_process(&lab.id)?;
-        let scope = Scope { work: dir.join("work"), values, ..Scope::default() };
+        let scope = Scope { run: dir.clone(), work: dir.join("work"), values, ..Scope::default() };
         let files = lab.files.clone();
-        let mut scene = Scene { dir, record, tree: None, files, hierarchy, before, scope, left: false };
+        let mut scene = Scene { dir, record, tree: None, files, hierarchy, nft, before, scope, left: false };
         scene.record.save(&scene.dir)?;
         scene.make_programs()?;
         fs::create_dir(&scene.scope.work)?;
@@ -105,10 +111,12 @@ impl Scene {
     /// # Errors
     /// With the path that refused.
     pub fn renew(&self) -> io::Result<()> {
+        container::remove_below(&self.dir)?;
         if let Some(tree) = &self.tree {
             tree.renew()?;
         }
         record::clear(&self.scope.work)?;
+        self.without_new_links();
         self.make_files()
     }
 
@@ -124,7 +132,19 @@ impl Scene {
     pub fn leave(mut self) -> io::Result<Vec<Thing>> {
         self.left = true;
         let survivors = self.record.undo(&self.dir)?;
-        Ok(Snapshot::take(self.hierarchy.as_ref()).since(&self.before, &survivors))
+        Ok(self.without_new_links().since(&self.before, &survivors))
+    }
+
+    /// The machine now; links that go with a network namespace are given a moment to do so.
+    fn without_new_links(&self) -> Snapshot {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        loop {
+            let now = Snapshot::take(self.hierarchy.as_ref(), self.nft);
+            if !now.has_new_link(&self.before) || Instant::now() > deadline {
+                return now;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// A private directory of links to this program, named as the learner calls it.

@@ -30,13 +30,44 @@ impl Drop for Swap {
     }
 }
 
-#[test]
-fn every_lab_is_red_green_and_clean() {
+/// The labs of the binary: track and id.
+fn labs(machine: &Machine) -> Vec<(String, String)> {
+    let listed = machine.glassbox(["lab", "list", "--format", "json"]);
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).unwrap();
+    listed.iter().map(|lab| ["track", "id"].map(|key| lab[key].as_str().unwrap().to_string()).into()).collect()
+}
+
+/// Every lab of a track is red before each step, green after it, and leaves nothing.
+fn test_track(track: &str) {
     let machine = machine();
     let _swap = Swap::on();
-    let tested = machine.glassbox(["lab", "test"]);
+    let ids = labs(&machine).into_iter().filter(|(of, _)| of == track).map(|(_, id)| id);
+    let tested = machine.glassbox(["lab", "test"].map(String::from).into_iter().chain(ids));
     assert_eq!(tested.status, 0, "{}\n{}", tested.stdout, tested.stderr);
     assert!(tested.stdout.ends_with(" 0 with problems, 0 cannot run here\n"), "{}", tested.stdout);
+}
+
+#[test]
+fn the_labs_of_the_track_container_are_red_green_and_clean() {
+    test_track("container");
+}
+
+#[test]
+fn the_labs_of_the_track_resources_are_red_green_and_clean() {
+    test_track("resources");
+}
+
+#[test]
+fn the_labs_of_the_track_kubernetes_are_red_green_and_clean() {
+    test_track("kubernetes");
+}
+
+#[test]
+fn every_lab_belongs_to_a_track_that_is_tested() {
+    let machine = machine();
+    let tracks = ["container", "resources", "kubernetes"];
+    let stray: Vec<_> = labs(&machine).into_iter().filter(|(track, _)| !tracks.contains(&track.as_str())).collect();
+    assert_eq!(stray, [], "a track needs a test of its own, beside those above");
 }
 
 #[test]
@@ -88,10 +119,94 @@ fn set(machine: &Machine, also: &str) -> PathBuf {
     let dir = machine.directory().join("labs");
     let lab = dir.join("track/tiny");
     fs::create_dir_all(&lab).unwrap();
-    let english = LAB.replacen("echo 7 > $CG/pids.max", &format!("echo 7 > $CG/pids.max\n{also}"), 1);
+    let lab_text = LAB.replace("\"cgroup2:pids\"]", "\"cgroup2:pids\", \"cmd:nft\"]");
+    let english = lab_text.replacen("echo 7 > $CG/pids.max", &format!("echo 7 > $CG/pids.max\n{also}"), 1);
     fs::write(lab.join("lab.md"), &english).unwrap();
     fs::write(lab.join("lab.zh.md"), LAB.split("+++\n").nth(2).unwrap()).unwrap();
     dir
+}
+
+/// One check of each kind of question about a network, and about a container.
+const WIRED: &str = r#"+++
+format   = 1
+id       = "tiny"
+lang     = "en"
+minutes  = 2
+seeds    = ["000 01"]
+requires = ["root", "cmd:ip", "cmd:nft", "cmd:ping", "cmd:busybox", "cmd:unshare"]
+vars     = { peer = ["10.9.0.2"] }
+
+[[step]]
+id    = "network"
+check = [
+  { net = "link gb-tiny", eq = "up" },
+  { net = "link gb-tiny", field = "kind", eq = "veth" },
+  { net = "address gb-tiny", eq = "10.9.0.1/24" },
+  { net = "address eth0", of = "file:peer", eq = "$peer/24" },
+  { net = "route default", of = "file:peer", eq = "via 10.9.0.1 dev eth0" },
+  { net = "nft chain ip tiny in", of = "file:peer", matches = 'tcp dport 80 drop' },
+  { net = "ping $peer", exists = true },
+  { ns = "net", of = "any", differs = "runner" },
+]
+solve = '''
+unshare --net sh -c 'echo $$ > peer; exec sleep 1000' &
+until [ -s peer ] && ip link add gb-tiny type veth peer name eth0 netns $(cat peer); do sleep 0.1; done
+ip address add 10.9.0.1/24 dev gb-tiny && ip link set gb-tiny up
+alias inside="nsenter -t $(cat peer) -n"
+inside ip address add $peer/24 dev eth0 && inside ip link set eth0 up
+inside ip route add default via 10.9.0.1
+inside nft 'add table ip tiny; add chain ip tiny in { type filter hook input priority 0; }'
+inside nft 'add rule ip tiny in tcp dport 80 drop' '''
+slip  = [{ id = "none", when = { net = "link gb-tiny", eq = "down", once = true }, do = 'ip link add gb-tiny type veth peer name gb-other; sleep 0.5; ip link del gb-tiny' }]
+
+[[step]]
+id    = "container"
+check = [
+  { container = "tiny", eq = "running" },
+  { container = "tiny", field = "spec.process.args.0", eq = "sleep" },
+  { container = "tiny", field = "spec.root.path", eq = "rootfs" },
+  { ns = "net", of = "container:tiny", differs = "file:peer" },
+  { net = "link lo", of = "container:tiny", field = "kind", eq = "loopback" },
+]
+solve = '''
+rootfs rootfs
+glassbox spec
+sed -i 's/"terminal": true/"terminal": false/; s/"sh"/"sleep", "1000"/' config.json
+glassbox run --detach tiny'''
++++
+# Tiny
+T
+## network
+L
+### hint
+H
+### slip none
+S
+## container
+L
+### hint
+H
+## end
+E
+### question
+Q
+"#;
+
+#[test]
+fn networks_and_containers_are_judged_and_taken_away() {
+    let machine = machine();
+    let set = set(&machine, "true");
+    fs::write(set.join("track/tiny/lab.md"), WIRED).unwrap();
+    fs::write(set.join("track/tiny/lab.zh.md"), WIRED.split("+++\n").nth(2).unwrap()).unwrap();
+    let set = set.to_str().unwrap();
+    let tested = machine.glassbox(["lab", "test", "--labs", set]);
+    assert_eq!(tested.status, 0, "{tested:?}");
+    let played = machine.glassbox(["lab", "play", "tiny", "--labs", set]);
+    assert_eq!((played.status, played.stderr.as_str()), (0, ""), "{}", played.stdout);
+    assert!(played.stdout.contains("All 13 checks hold.\n"), "{}", played.stdout);
+    assert!(played.stdout.contains("-n nft list chain ip tiny in: "), "{}", played.stdout);
+    let listed = machine.glassbox(["list", "--quiet"]);
+    assert_eq!(listed.stdout, "");
 }
 
 #[test]
@@ -104,6 +219,7 @@ fn what_a_lab_leaves_behind_is_named() {
             "umount /run/gb-left; rmdir /run/gb-left",
         ),
         ("mkdir /sys/fs/cgroup/gb-left", "cgroup gb-left", "rmdir /sys/fs/cgroup/gb-left"),
+        ("nft add table ip gb-left", "nft table ip gb-left", "nft delete table ip gb-left"),
         ("ip link add gb-left type bridge", "link gb-left", "ip link del gb-left"),
         ("ip netns add gb-left", "namespace net:[", "ip netns del gb-left; umount /run/netns; rmdir /run/netns"),
     ];
