@@ -38,10 +38,9 @@ fn labs(machine: &Machine) -> Vec<(String, String)> {
 }
 
 /// Every lab of a track is red before each step, green after it, and leaves nothing.
-fn test_track(track: &str) {
-    let machine = machine();
+fn test_track(machine: &Machine, track: &str) {
     let _swap = Swap::on();
-    let ids = labs(&machine).into_iter().filter(|(of, _)| of == track).map(|(_, id)| id);
+    let ids = labs(machine).into_iter().filter(|(of, _)| of == track).map(|(_, id)| id);
     let tested = machine.glassbox(["lab", "test"].map(String::from).into_iter().chain(ids));
     assert_eq!(tested.status, 0, "{}\n{}", tested.stdout, tested.stderr);
     assert!(tested.stdout.ends_with(" 0 with problems, 0 cannot run here\n"), "{}", tested.stdout);
@@ -49,17 +48,20 @@ fn test_track(track: &str) {
 
 #[test]
 fn the_labs_of_the_track_container_are_red_green_and_clean() {
-    test_track("container");
+    let machine = machine();
+    test_track(&machine, "container");
 }
 
 #[test]
 fn the_labs_of_the_track_resources_are_red_green_and_clean() {
-    test_track("resources");
+    let machine = machine();
+    test_track(&machine, "resources");
 }
 
 #[test]
 fn the_labs_of_the_track_kubernetes_are_red_green_and_clean() {
-    test_track("kubernetes");
+    let machine = machine();
+    test_track(&machine, "kubernetes");
 }
 
 #[test]
