@@ -99,6 +99,8 @@ pub enum Command {
     Resume(commands::pause::Args),
     /// Change the limits of a container
     Update(Box<commands::update::Args>),
+    /// Tell what a container uses, and what befalls it, as it comes
+    Events(commands::events::Args),
     /// Tell how a container would start, step by step, without starting it
     Explain(commands::explain::Args),
     /// Show which cgroup files a pod's requests and limits become, and why

@@ -2,7 +2,7 @@
 //! (openat2(2), RESOLVE_BENEATH).
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::devices;
 use super::resources::{DeviceRule, Write};
+use super::stat::flat_keyed;
 use crate::sys;
 
 /// A cgroup's directory, open.
@@ -19,6 +20,13 @@ use crate::sys;
 pub struct Cgroup {
     path: PathBuf,
     directory: OwnedFd,
+}
+
+/// A file of a cgroup, held open: it signals POLLPRI when it has changed since it was last read through this descriptor.
+#[derive(Debug)]
+pub struct Watched {
+    path: PathBuf,
+    file: File,
 }
 
 /// A call on a cgroup that failed, as the call: `write("/sys/fs/cgroup/web/cpu.max", "5") = EINVAL (Invalid argument)`.
@@ -40,6 +48,23 @@ pub fn mount_point() -> Option<PathBuf> {
 pub(super) fn is_cgroup2(path: &Path) -> bool {
     // The field's type differs between architectures; the number fits in all of them.
     rustix::fs::statfs(path).is_ok_and(|fs| fs.f_type == 0x6367_7270)
+}
+
+impl Watched {
+    /// The text as it is now; ENODEV where the cgroup was removed meanwhile.
+    pub fn read(&mut self) -> Result<String, CgroupError> {
+        let mut text = String::new();
+        let read = self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.read_to_string(&mut text));
+        match read {
+            Ok(_) => Ok(text),
+            Err(cause) => Err(error(format!("read({:?})", self.path), errno_of(&cause))),
+        }
+    }
+
+    /// For poll(2) with POLLPRI.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl Cgroup {
@@ -152,24 +177,40 @@ impl Cgroup {
         self.wait_for_event("frozen", u64::from(frozen), seconds)
     }
 
-    /// Waits until `key` of `cgroup.events` has this value. The kernel signals POLLPRI when the file changes; it is read
-    /// anew each time, so no change is missed.
+    /// Waits until `key` of `cgroup.events` has this value.
     fn wait_for_event(&self, key: &str, value: u64, seconds: i64) -> Result<(), CgroupError> {
-        let path = self.path.join("cgroup.events");
-        let events = self
-            .open_file("cgroup.events", OFlags::RDONLY)
-            .map_err(|errno| error(format!("open({path:?}, O_RDONLY)"), errno))?;
+        let mut events = self.watch("cgroup.events")?;
         let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        while self.read_key("cgroup.events", key)? != Some(value) {
-            match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&limit)) {
-                Ok(0) if self.read_key("cgroup.events", key)? != Some(value) => {
-                    return Err(error(format!("poll({path:?}, POLLPRI)"), Errno::TIMEDOUT));
-                }
+        while flat_keyed(&events.read()?).get(key) != Some(&value) {
+            let call = || format!("poll({:?}, POLLPRI)", events.path);
+            match poll(&mut [PollFd::new(&events.file, PollFlags::PRI)], Some(&limit)) {
+                Ok(0) => return Err(error(call(), Errno::TIMEDOUT)),
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(error(format!("poll({path:?}, POLLPRI)"), errno)),
+                Err(errno) => return Err(error(call(), errno)),
             }
         }
         Ok(())
+    }
+
+    /// Opens a file whose changes the kernel tells: `cgroup.events`, `memory.events`, `pids.events`.
+    pub fn watch(&self, file: &str) -> Result<Watched, CgroupError> {
+        let path = self.path.join(file);
+        let opened =
+            self.open_file(file, OFlags::RDONLY).map_err(|errno| error(format!("open({path:?}, O_RDONLY)"), errno))?;
+        Ok(Watched { path, file: File::from(opened) })
+    }
+
+    /// The names of its own files.
+    pub(super) fn files(&self) -> Result<Vec<String>, CgroupError> {
+        let failed = |errno| error(format!("getdents64({:?})", self.path), errno);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type() == FileType::RegularFile {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names)
     }
 
     /// The ids of all processes in it and below it.

@@ -6,11 +6,13 @@
 
 mod devices;
 mod dir;
+mod hugetlb;
 pub mod live;
 pub mod resources;
 pub mod stat;
 
 pub mod tree;
 
-pub use dir::{Cgroup, CgroupError, mount_point};
+pub use dir::{Cgroup, CgroupError, Watched, mount_point};
+pub use hugetlb::HugePages;
 pub use resources::Write;

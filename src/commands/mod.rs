@@ -7,6 +7,7 @@ pub mod container;
 pub mod create;
 pub mod delete;
 pub mod doctor;
+pub mod events;
 pub mod explain;
 pub mod kill;
 pub mod lab;
@@ -71,6 +72,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Pause(args) => pause::run(args, &cli.global, true),
         Command::Resume(args) => pause::run(args, &cli.global, false),
         Command::Update(args) => update::run(args, &cli.global),
+        Command::Events(args) => events::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Why(args) => why::run(args, &cli.global),

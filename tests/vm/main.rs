@@ -10,6 +10,7 @@ mod console;
 mod control;
 mod doctor;
 mod equivalence;
+mod events;
 mod lab;
 mod machine;
 mod qos;
