@@ -12,6 +12,9 @@ use crate::commands;
 const VERSION: &str =
     concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("GLASSBOX_COMMIT"), "\nspec: 1.2.1");
 
+/// What the program was built from, as git names it.
+pub const COMMIT: &str = env!("GLASSBOX_COMMIT");
+
 /// See through a container: run OCI bundles, map pods to cgroup v2, take guided labs
 #[derive(Debug, Parser)]
 #[command(name = "glassbox", version = VERSION, disable_version_flag = true, max_term_width = 100, args_override_self = true)]
@@ -101,6 +104,8 @@ pub enum Command {
     Update(Box<commands::update::Args>),
     /// Tell what a container uses, and what befalls it, as it comes
     Events(commands::events::Args),
+    /// Print what a config.json may ask for, as JSON
+    Features(commands::features::Args),
     /// Tell how a container would start, step by step, without starting it
     Explain(commands::explain::Args),
     /// Show which cgroup files a pod's requests and limits become, and why

@@ -9,6 +9,7 @@ pub mod delete;
 pub mod doctor;
 pub mod events;
 pub mod explain;
+pub mod features;
 pub mod kill;
 pub mod lab;
 pub mod list;
@@ -73,6 +74,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Resume(args) => pause::run(args, &cli.global, false),
         Command::Update(args) => update::run(args, &cli.global),
         Command::Events(args) => events::run(args, &cli.global),
+        Command::Features(args) => features::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Why(args) => why::run(args, &cli.global),

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod difference;
+mod features;
 mod host;
 mod json;
 mod mermaid;
@@ -19,6 +20,7 @@ pub mod uapi;
 
 pub use cgroup::path as cgroup_path;
 pub use difference::{Change, difference};
+pub use features::features;
 pub use host::{CgroupHost, CgroupLevel, Host};
 pub use shell::Shell;
 pub use step::{

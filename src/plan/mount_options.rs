@@ -19,6 +19,7 @@ pub(super) struct MountOptions {
 }
 
 /// What one option does.
+#[derive(Clone, Copy)]
 enum Effect {
     Set(u64),
     Clear(u64),
@@ -84,32 +85,58 @@ impl MountOptions {
     }
 }
 
+/// What each option does. An attribute's name with an `r` before it means the mount and all below it.
+const OPTIONS: [(&str, Effect); 33] = [
+    ("ro", Effect::Set(MOUNT_ATTR_RDONLY)),
+    ("rw", Effect::Clear(MOUNT_ATTR_RDONLY)),
+    ("nosuid", Effect::Set(MOUNT_ATTR_NOSUID)),
+    ("suid", Effect::Clear(MOUNT_ATTR_NOSUID)),
+    ("nodev", Effect::Set(MOUNT_ATTR_NODEV)),
+    ("dev", Effect::Clear(MOUNT_ATTR_NODEV)),
+    ("noexec", Effect::Set(MOUNT_ATTR_NOEXEC)),
+    ("exec", Effect::Clear(MOUNT_ATTR_NOEXEC)),
+    ("nosymfollow", Effect::Set(MOUNT_ATTR_NOSYMFOLLOW)),
+    ("symfollow", Effect::Clear(MOUNT_ATTR_NOSYMFOLLOW)),
+    ("nodiratime", Effect::Set(MOUNT_ATTR_NODIRATIME)),
+    ("diratime", Effect::Clear(MOUNT_ATTR_NODIRATIME)),
+    ("noatime", Effect::Atime(MOUNT_ATTR_NOATIME)),
+    ("strictatime", Effect::Atime(MOUNT_ATTR_STRICTATIME)),
+    // relatime is the kernel's default mode, the one with no bit.
+    ("atime", Effect::Atime(0)),
+    ("relatime", Effect::Atime(0)),
+    ("norelatime", Effect::Atime(0)),
+    ("nostrictatime", Effect::Atime(0)),
+    ("bind", Effect::Bind(false)),
+    ("rbind", Effect::Bind(true)),
+    ("remount", Effect::Remount),
+    ("sync", Effect::Superblock),
+    ("async", Effect::Superblock),
+    ("dirsync", Effect::Superblock),
+    ("lazytime", Effect::Superblock),
+    ("nolazytime", Effect::Superblock),
+    // Mandatory locks left the kernel in 5.15; i_version is the file system's own matter; `silent` is about its log.
+    ("defaults", Effect::Nothing),
+    ("mand", Effect::Nothing),
+    ("nomand", Effect::Nothing),
+    ("iversion", Effect::Nothing),
+    ("noiversion", Effect::Nothing),
+    ("silent", Effect::Nothing),
+    ("loud", Effect::Nothing),
+];
+
+/// The names of all options that are not left to the file system, sorted.
+pub(super) fn names() -> Vec<String> {
+    let plain = OPTIONS.iter().map(|(name, _)| *name).chain(PROPAGATION.iter().map(|(_, name)| *name));
+    let attributes = OPTIONS.iter().filter(|(_, effect)| effect.is_attribute()).map(|(name, _)| *name);
+    let recursive = attributes.chain(PROPAGATION.iter().map(|(_, name)| *name)).map(|name| format!("r{name}"));
+    let mut names: Vec<_> = plain.map(str::to_string).chain(recursive).collect();
+    names.sort();
+    names
+}
+
 fn effect(option: &str) -> Option<Effect> {
-    Some(match option {
-        "ro" => Effect::Set(MOUNT_ATTR_RDONLY),
-        "rw" => Effect::Clear(MOUNT_ATTR_RDONLY),
-        "nosuid" => Effect::Set(MOUNT_ATTR_NOSUID),
-        "suid" => Effect::Clear(MOUNT_ATTR_NOSUID),
-        "nodev" => Effect::Set(MOUNT_ATTR_NODEV),
-        "dev" => Effect::Clear(MOUNT_ATTR_NODEV),
-        "noexec" => Effect::Set(MOUNT_ATTR_NOEXEC),
-        "exec" => Effect::Clear(MOUNT_ATTR_NOEXEC),
-        "nosymfollow" => Effect::Set(MOUNT_ATTR_NOSYMFOLLOW),
-        "symfollow" => Effect::Clear(MOUNT_ATTR_NOSYMFOLLOW),
-        "nodiratime" => Effect::Set(MOUNT_ATTR_NODIRATIME),
-        "diratime" => Effect::Clear(MOUNT_ATTR_NODIRATIME),
-        "noatime" => Effect::Atime(MOUNT_ATTR_NOATIME),
-        "strictatime" => Effect::Atime(MOUNT_ATTR_STRICTATIME),
-        // relatime is the kernel's default mode, the one with no bit.
-        "atime" | "relatime" | "norelatime" | "nostrictatime" => Effect::Atime(0),
-        "bind" => Effect::Bind(false),
-        "rbind" => Effect::Bind(true),
-        "remount" => Effect::Remount,
-        "sync" | "async" | "dirsync" | "lazytime" | "nolazytime" => Effect::Superblock,
-        // Mandatory locks left the kernel in 5.15; i_version is the file system's own matter; `silent` is about its log.
-        "defaults" | "mand" | "nomand" | "iversion" | "noiversion" | "silent" | "loud" => Effect::Nothing,
-        _ => return propagation(option).map(Effect::Propagation),
-    })
+    let named = OPTIONS.iter().find(|(name, _)| *name == option).map(|(_, effect)| *effect);
+    named.or_else(|| propagation(option).map(Effect::Propagation))
 }
 
 /// MS_* flags of a propagation type: `rslave`, `private` ….
@@ -143,6 +170,21 @@ mod tests {
             let superblock = ["async", "sync", "dirsync", "lazytime", "nolazytime"].contains(&option);
             assert_eq!(parse([option]).parameters.is_empty(), !superblock, "{option} went to the file system");
         }
+    }
+
+    #[test]
+    fn every_option_that_is_named_is_understood() {
+        let names = names();
+        for name in ["async", "rro", "rprivate", "unbindable", "rsymfollow", "ratime"] {
+            assert!(names.iter().any(|known| known == name), "{name}");
+        }
+        for name in &names {
+            assert!(
+                !parse([name.as_str()]).parameters.contains(&FsParameter::Flag(c_string(name)))
+                    || effect(name).is_some()
+            );
+        }
+        assert!(names.is_sorted() && names.windows(2).all(|pair| pair[0] != pair[1]), "each once: {names:?}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod validate;
 
 pub use id::{ContainerId, IdError};
 pub use load::{Config, SpecError};
-pub use template::template;
+pub use template::{OCI_VERSION, template};
 
 /// The runtime specification's types, under the names that it uses.
 pub use oci_spec::runtime as oci;

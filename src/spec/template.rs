@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
+/// The version of the runtime specification that glassbox follows; a config of any 1.x is taken.
+pub const OCI_VERSION: &str = "1.2.1";
+
 /// A rootful container that runs `sh` in new PID, NET, IPC, UTS, MNT and CGROUP namespaces.
 pub fn template() -> Value {
     let caps = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
     json!({
-        "ociVersion": "1.2.1",
+        "ociVersion": OCI_VERSION,
         "process": {
             "terminal": true,
             "user": { "uid": 0, "gid": 0 },

@@ -90,3 +90,20 @@ fn what_cannot_be_done_is_refused_by_its_flag() {
     ");
     assert_eq!(glassbox(["--rootless=perhaps", "list"]).output().status, 2);
 }
+
+#[test]
+fn features_are_told_in_the_specification_s_form() {
+    let output = glassbox(["features"]).output();
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    let features: Value = serde_json::from_str(&output.stdout).expect("JSON");
+    let typed: oci_spec::runtime::Features = serde_json::from_value(features.clone()).expect("the form of oci-spec");
+    assert_eq!(typed.mount_options().as_ref().map(Vec::len), features["mountOptions"].as_array().map(Vec::len));
+    let version = glassbox(["--version"]).output().stdout;
+    let told = format!(
+        "glassbox version {}\ncommit: {}\nspec: {}\n",
+        features["annotations"]["glassbox.version"].as_str().expect("a text"),
+        features["annotations"]["glassbox.commit"].as_str().expect("a text"),
+        features["ociVersionMax"].as_str().expect("a text"),
+    );
+    assert_eq!(version, told);
+}
