@@ -13,6 +13,8 @@ pub mod runtime;
 
 pub mod kube;
 
+pub mod net;
+
 pub mod lab;
 
 pub mod error;

@@ -2,9 +2,9 @@
 # The VM's disk and kernel, made once per content and kept in the cache. Sourced, never run.
 
 # A small Debian, with what runtimes and their tests need. `--packages` adds to it.
-readonly BASE_PACKAGES="base-files base-passwd bash busybox-static coreutils crun dash debianutils diffutils e2fsprogs findutils
- grep gzip hostname iproute2 iputils-ping jq kmod less libc-bin libcap2-bin login mawk mount ncurses-base nftables passwd
- procps psmisc runc sed strace tar uidmap usr-is-merged util-linux vim-tiny zstd"
+readonly BASE_PACKAGES="base-files base-passwd bash busybox-static containernetworking-plugins coreutils crun dash debianutils
+ diffutils e2fsprogs findutils grep gzip hostname iproute2 iputils-ping jq kmod less libc-bin libcap2-bin login mawk mount
+ ncurses-base nftables passwd procps psmisc runc sed strace tar uidmap usr-is-merged util-linux vim-tiny zstd"
 
 # image KERNEL PACKAGES: sets $image to the directory with disk.ext4, vmlinuz and release, made now if need be.
 image() {

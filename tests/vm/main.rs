@@ -13,6 +13,7 @@ mod equivalence;
 mod events;
 mod lab;
 mod machine;
+mod net;
 mod qos;
 mod readme;
 mod runtime;
