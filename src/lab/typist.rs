@@ -91,8 +91,9 @@ impl Typist {
         loop {
             let heard = self.output.recv_timeout(next_tick.saturating_duration_since(Instant::now()));
             if Instant::now() >= next_tick {
-                next_tick = Instant::now() + TICK;
                 on(None);
+                // From the end of the look, which may take longer than a tick: the lines that wait are heard first.
+                next_tick = Instant::now() + TICK;
             }
             match heard {
                 Ok(line) => {
