@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,10 @@ pub struct Enabled {
 }
 
 const FILE: &str = "record.toml";
+
+/// The mode of a run's directories: nobody else writes or lists them. They can be passed through, because a container whose
+/// root is mapped to an ordinary user has to reach its root file system in there.
+pub const RUN_MODE: u32 = 0o711;
 
 impl Record {
     /// The record of this process, which has made nothing yet.
@@ -119,17 +123,18 @@ pub fn clear(dir: &Path) -> io::Result<()> {
 pub fn runs() -> io::Result<PathBuf> {
     let uid = rustix::process::geteuid().as_raw();
     let dir = std::env::temp_dir().join(format!("glassbox-lab-{uid}"));
-    match fs::DirBuilder::new().mode(0o700).create(&dir) {
+    match fs::DirBuilder::new().mode(RUN_MODE).create(&dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(io::Error::new(error.kind(), format!("{}: {error}", dir.display())));
         }
         _ => {}
     }
     let meta = fs::symlink_metadata(&dir)?;
-    if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o077 != 0 {
+    if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o022 != 0 {
         let reason = format!("{} is not a directory of user {uid} alone; remove it or set TMPDIR", dir.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
+    fs::set_permissions(&dir, fs::Permissions::from_mode(RUN_MODE))?;
     Ok(dir)
 }
 

@@ -59,7 +59,7 @@ impl Scene {
         let nft = lab.requires.contains(&Require::Command("nft".to_string()));
         let before = Snapshot::take(hierarchy.as_ref(), nft);
         let dir = record::runs()?.join(rustix::process::getpid().as_raw_nonzero().to_string());
-        fs::DirBuilder::new().mode(0o700).create(&dir).map_err(|error| named(&dir, error))?;
+        fs::DirBuilder::new().mode(record::RUN_MODE).create(&dir).map_err(|error| named(&dir, error))?;
         let record = Record::of_this_process(&lab.id)?;
         let scope = Scope { run: dir.clone(), work: dir.join("work"), values, ..Scope::default() };
         let files = lab.files.clone();
