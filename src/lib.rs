@@ -15,6 +15,8 @@ pub mod kube;
 
 pub mod net;
 
+pub mod pod;
+
 pub mod lab;
 
 pub mod error;

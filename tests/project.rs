@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &["plan", "spec", "cgroup", "sys"]),
     ("image", &["sys"]),
     ("net", &["sys"]),
-    ("pod", &["kube", "runtime", "net", "image", "cgroup"]),
+    ("pod", &["kube", "runtime", "net", "image", "cgroup", "spec"]),
     ("lab", &[]),
     ("cli", &["commands"]),
 ];

@@ -74,7 +74,30 @@ fn check_kind(value: &Value, kind: &str, api_version: &str) -> Result<(), Proble
 
 /// Finds the pod in `text`: the one Pod (or the one called `name`), or the pod template of the one workload.
 pub fn find_pod(text: &str, name: Option<&str>) -> Result<Found, Problem> {
-    let found = flattened(documents(text)?);
+    let mut candidates = pods(text)?;
+    if let Some(name) = name {
+        candidates.retain(|found| own_name(found) == name);
+    }
+    let names: Vec<String> = candidates.iter().map(own_name).collect();
+    match (candidates.len(), name) {
+        (1, _) => Ok(candidates.remove(0)),
+        (0, Some(name)) => Err(Problem::new("metadata.name", format!("no pod is called {name} here"))),
+        (0, None) => Err(no_pod(text)?),
+        (more, _) => Err(Problem::new(
+            "",
+            format!("{more} pods in one file ({}): choose one with --pod NAME, or keep one", names.join(", ")),
+        )),
+    }
+}
+
+/// Every document of `text`, lists opened.
+pub fn objects(text: &str) -> Result<Vec<Value>, Problem> {
+    documents(text).map(flattened)
+}
+
+/// Every pod in `text`, and the pod template of every workload; there may be none.
+pub fn pods(text: &str) -> Result<Vec<Found>, Problem> {
+    let found = objects(text)?;
     if found.is_empty() {
         return Err(Problem::new("", "the document is empty: give a Pod"));
     }
@@ -92,28 +115,19 @@ pub fn find_pod(text: &str, name: Option<&str>) -> Result<Found, Problem> {
             None => return Err(Problem::new("", "is not a mapping: a Pod starts with `apiVersion: v1`")),
         }
     }
-    if let Some(name) = name {
-        candidates.retain(|found| own_name(found) == name);
-    }
-    let names: Vec<String> = candidates.iter().map(own_name).collect();
-    match (candidates.len(), name) {
-        (1, _) => Ok(candidates.remove(0)),
-        (0, Some(name)) => Err(Problem::new("metadata.name", format!("no pod is called {name} here"))),
-        (0, None) => {
-            let kinds: Vec<_> = found.iter().filter_map(|document| text_of(document, "kind")).collect();
-            Err(Problem::new(
-                "kind",
-                format!(
-                    "no Pod here, but {}: give a Pod, or a Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob, whose pod template is read",
-                    kinds.join(", ")
-                ),
-            ))
-        }
-        (more, _) => Err(Problem::new(
-            "",
-            format!("{more} pods in one file ({}): choose one with --pod NAME, or keep one", names.join(", ")),
-        )),
-    }
+    Ok(candidates)
+}
+
+fn no_pod(text: &str) -> Result<Problem, Problem> {
+    let found = objects(text)?;
+    let kinds: Vec<_> = found.iter().filter_map(|document| text_of(document, "kind")).collect();
+    Ok(Problem::new(
+        "kind",
+        format!(
+            "no Pod here, but {}: give a Pod, or a Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob, whose pod template is read",
+            kinds.join(", ")
+        ),
+    ))
 }
 
 fn own_name(found: &Found) -> String {

@@ -52,6 +52,7 @@ pub mod oci;
 pub mod v1;
 
 use levels::{Ids, Level, Setting};
+use manifest::Found;
 use pod::Pod;
 use qos::Verdict;
 
@@ -73,7 +74,12 @@ pub struct Placed {
 /// `name` chooses among several pods. The errors are those of the API server, with its field paths.
 pub fn place(manifest: &str, name: Option<&str>, setting: &Setting, ids: Ids) -> Result<Placed, Vec<Problem>> {
     let found = manifest::find_pod(manifest, name).map_err(|problem| vec![problem])?;
-    let mut pod = Pod::decode(&found)?;
+    place_found(&found, setting, ids)
+}
+
+/// The same for a pod that is found already.
+pub fn place_found(found: &Found, setting: &Setting, ids: Ids) -> Result<Placed, Vec<Problem>> {
+    let mut pod = Pod::decode(found)?;
     if !setting.config.gates.pod_level_resources {
         pod.drop_pod_level();
     }

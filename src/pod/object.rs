@@ -1,0 +1,117 @@
+//! What a manifest asks for: the pod, and the ConfigMaps and Secrets that stand beside it in the same file.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1 as api;
+use serde_json::{Value, json};
+
+use super::support;
+use crate::kube::levels::{Ids, Setting};
+use crate::kube::{Placed, Problem, decode, manifest, place_found};
+
+/// A pod that is to run, with all that it names.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The pod, as the API server would store it: name, namespace and uid are there.
+    pub pod: api::Pod,
+    /// Its class and its cgroups.
+    pub placed: Placed,
+    /// ConfigMaps of its namespace, by name.
+    pub config_maps: BTreeMap<String, api::ConfigMap>,
+    /// Secrets of its namespace, by name; `stringData` is in `data`.
+    pub secrets: BTreeMap<String, api::Secret>,
+    /// What is not looked at, each with its field.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the pods of a manifest; `name` chooses one. `uid` makes a uid for a pod that has none.
+///
+/// The errors name the field: what the API server would refuse, and what glassbox does not do.
+pub fn read(
+    text: &str,
+    name: Option<&str>,
+    setting: &Setting,
+    uid: impl Fn() -> String,
+) -> Result<Vec<Wanted>, Vec<Problem>> {
+    let one = |problem: Problem| vec![problem];
+    let mut pods = manifest::pods(text).map_err(one)?;
+    if let Some(name) = name {
+        pods.retain(|pod| pod.pod["metadata"]["name"] == name);
+        if pods.is_empty() {
+            return Err(one(Problem::new("metadata.name", format!("no pod is called {name} here"))));
+        }
+    }
+    let mut wanted = Vec::new();
+    for mut found in pods {
+        if let Some((kind, name)) = &found.owner {
+            let words = format!("is {kind} {name}: give a Pod; a controller is what makes pods of its template");
+            return Err(one(Problem::new("kind", words)));
+        }
+        let metadata = &mut found.pod["metadata"];
+        if metadata["uid"].as_str().is_none_or(str::is_empty) {
+            metadata["uid"] = json!(uid());
+        }
+        if metadata["namespace"].as_str().is_none_or(str::is_empty) {
+            metadata["namespace"] = json!("default");
+        }
+        let namespace = metadata["namespace"].as_str().unwrap_or_default().to_string();
+        let (refused, ignored) = support::judge(&found.pod);
+        let placed = place_found(&found, setting, Ids::Unknown)?;
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        let pod: api::Pod = decode::typed(found.pod).map_err(one)?.object;
+        let mut warnings = placed.warnings.clone();
+        warnings.extend(ignored);
+        let config_maps = beside(text, "ConfigMap", &namespace).map_err(one)?;
+        let secrets: BTreeMap<String, api::Secret> = beside(text, "Secret", &namespace).map_err(one)?;
+        let secrets = secrets.into_iter().map(|(name, secret)| (name, with_string_data(secret))).collect();
+        wanted.push(Wanted { pod, placed, config_maps, secrets, warnings });
+    }
+    Ok(wanted)
+}
+
+/// The objects of `kind` in the manifest that a pod of `namespace` sees, by name.
+fn beside<T: serde::de::DeserializeOwned>(
+    text: &str,
+    kind: &str,
+    namespace: &str,
+) -> Result<BTreeMap<String, T>, Problem> {
+    let mut found = BTreeMap::new();
+    for document in manifest::objects(text)? {
+        let word = |key: &str| document["metadata"][key].as_str().filter(|word| !word.is_empty()).map(str::to_string);
+        if document["kind"] != kind || word("namespace").unwrap_or_else(|| "default".into()) != namespace {
+            continue;
+        }
+        let name = word("name").ok_or_else(|| Problem::new("metadata.name", format!("Required value: of a {kind}")))?;
+        let object = decode::typed(document)
+            .map_err(|problem| Problem { field: format!("{kind} {name}: {}", problem.field), ..problem })?;
+        found.insert(name, object.object);
+    }
+    Ok(found)
+}
+
+/// `stringData` overrides `data`, as the API server writes it.
+fn with_string_data(mut secret: api::Secret) -> api::Secret {
+    let texts = secret.string_data.take().unwrap_or_default();
+    let data = secret.data.get_or_insert_default();
+    data.extend(texts.into_iter().map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes()))));
+    secret
+}
+
+/// What a pod is called on this node: `namespace_name`, in which neither part can hold the `_`.
+pub fn key(pod: &api::Pod) -> String {
+    let metadata = &pod.metadata;
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    format!("{}_{}", part(&metadata.namespace), part(&metadata.name))
+}
+
+/// The pod's spec; a pod without one has not passed validation.
+pub fn spec(pod: &api::Pod) -> api::PodSpec {
+    pod.spec.clone().unwrap_or_default()
+}
+
+/// A JSON value of what can be written as JSON.
+pub fn to_json(object: &impl serde::Serialize) -> Value {
+    serde_json::to_value(object).expect("Kubernetes' types have text keys alone")
+}
