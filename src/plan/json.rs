@@ -130,6 +130,7 @@ impl InitStep {
             InitStep::MakeSymlink { text: link, target } => {
                 ("MakeSymlink", json!({ "text": text(link), "target": target.in_container() }))
             }
+            InitStep::CopyUp { target } => ("CopyUp", json!({ "target": target.in_container() })),
             InitStep::MakeDirectory { target } => ("MakeDirectory", json!({ "target": target.in_container() })),
             InitStep::PivotRoot => ("PivotRoot", json!({})),
             InitStep::SetHostname { name } => ("SetHostname", json!({ "name": text(name) })),

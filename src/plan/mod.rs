@@ -225,6 +225,7 @@ mod tests {
         config["linux"]["devices"] = json!([{"path": "/dev/pipe", "type": "p"}]);
         config["process"]["cwd"] = "/work".into();
         let mounts = config["mounts"].as_array_mut().expect("a list");
+        mounts.push(json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}));
         mounts.push(
             json!({"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "rro", "rslave"]}),
         );
@@ -502,7 +503,7 @@ mod tests {
             }
         }
         let all = "AdoptCgroup AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
-            CloseDescriptors CreateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
+            CloseDescriptors CopyUp CreateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
             MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem NewSession NoNewPrivileges OpenTerminal \
             PivotRoot ReadonlyPath SetCapabilities SetDomainname SetHostname SetMountPropagation SetOomScoreAdj \
             SetPropagation SetRlimit SetUmask SwitchUser Unshare WriteCgroup WriteIdMap";

@@ -10,6 +10,8 @@ pub(super) struct MountOptions {
     pub bind: Option<bool>,
     /// `remount` stands among them.
     pub remount: bool,
+    /// `tmpcopyup` stands among them: the new file system begins with what it covers.
+    pub copy_up: bool,
     /// Attributes of the mount.
     pub attributes: MountAttributes,
     /// MS_* propagation flags, in order.
@@ -27,6 +29,7 @@ enum Effect {
     Propagation(u64),
     Bind(bool),
     Remount,
+    CopyUp,
     Superblock,
     Nothing,
 }
@@ -71,6 +74,7 @@ impl MountOptions {
             Effect::Propagation(flags) => self.propagation.push(flags),
             Effect::Bind(recursive) => self.bind = Some(recursive),
             Effect::Remount => self.remount = true,
+            Effect::CopyUp => self.copy_up = true,
             Effect::Superblock => self.parameters.push(FsParameter::Flag(c_string(option))),
             Effect::Nothing => {}
         }
@@ -86,7 +90,7 @@ impl MountOptions {
 }
 
 /// What each option does. An attribute's name with an `r` before it means the mount and all below it.
-const OPTIONS: [(&str, Effect); 33] = [
+const OPTIONS: [(&str, Effect); 34] = [
     ("ro", Effect::Set(MOUNT_ATTR_RDONLY)),
     ("rw", Effect::Clear(MOUNT_ATTR_RDONLY)),
     ("nosuid", Effect::Set(MOUNT_ATTR_NOSUID)),
@@ -109,6 +113,7 @@ const OPTIONS: [(&str, Effect); 33] = [
     ("bind", Effect::Bind(false)),
     ("rbind", Effect::Bind(true)),
     ("remount", Effect::Remount),
+    ("tmpcopyup", Effect::CopyUp),
     ("sync", Effect::Superblock),
     ("async", Effect::Superblock),
     ("dirsync", Effect::Superblock),

@@ -136,7 +136,12 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
             no_symlinks: ["proc", "sysfs"].contains(&fstype),
         },
     };
+    let fresh = matches!(step, InitStep::MountFilesystem { .. });
     let mut steps = vec![Planned::new(step, because.clone())];
+    if parsed.copy_up && fresh {
+        let step = InitStep::CopyUp { target: target.clone() };
+        steps.push(Planned::new(step, format!("{because}.options \"tmpcopyup\"")));
+    }
     steps.extend(parsed.propagation.into_iter().map(|flags| {
         Planned::new(InitStep::SetMountPropagation { target: target.clone(), flags }, format!("{because}.options"))
     }));

@@ -89,6 +89,9 @@ impl InitStep {
                 format!("link {} to {}", target.in_container(), text(link))
             }
             InitStep::MakeDirectory { target } => format!("make the directory {}", target.in_container()),
+            InitStep::CopyUp { target } => {
+                format!("copy what the rootfs has at {} into what is mounted there", target.in_container())
+            }
             InitStep::PivotRoot => "make the rootfs the root and let go of the host's".to_string(),
             InitStep::SetHostname { name } => format!("set the host name to {}", text(name)),
             InitStep::SetDomainname { name } => format!("set the domain name to {}", text(name)),

@@ -64,6 +64,11 @@ calls! {
     CloseRange "close_range",
     Faccessat "faccessat2",
     Execve "execve",
+    Getdents64 "getdents64",
+    Sendfile "sendfile",
+    Readlinkat "readlinkat",
+    Fchown "fchown",
+    Fchmod "fchmod",
 }
 
 /// A call that failed: `mount_setattr = EPERM (Operation not permitted)`.

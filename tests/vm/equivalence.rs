@@ -192,6 +192,7 @@ fn limits_binds_and_a_writable_root() {
             json!({"destination": "/data", "type": "bind", "source": shared, "options": ["rbind", "rro", "nosuid", "noatime"]}),
             json!({"destination": "/etc/note", "type": "bind", "source": machine.directory().join("note"), "options": ["bind", "ro"]}),
             json!({"destination": "/scratch/deep", "type": "tmpfs", "source": "scratch", "options": ["size=1m", "mode=1777", "nodev"]}),
+            json!({"destination": "/etc", "type": "tmpfs", "source": "copied", "options": ["tmpcopyup", "mode=755"]}),
         ]);
     });
     let seen = both(&machine, &bundle);

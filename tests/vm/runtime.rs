@@ -96,6 +96,32 @@ fn the_view_of_files_is_the_containers_alone() {
 }
 
 #[test]
+fn a_file_system_may_begin_with_what_it_covers() {
+    let machine = machine();
+    let bundle = machine.bundle("begin");
+    let covered = bundle.rootfs().join("srv");
+    sh(&format!(
+        "mkdir -p {0}/deep/er && cd {0} && echo text > deep/er/file && chmod 4751 deep/er/file && chown 5:6 deep \
+         && ln -s /etc/passwd link && mkfifo pipe && touch -d @0 deep/er/file && chmod 3770 .",
+        covered.display()
+    ));
+    bundle.edit(|config| {
+        let mounts = config["mounts"].as_array_mut().expect("a list");
+        mounts.push(json!({"destination": "/srv", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "tmpcopyup", "size=1m"]}));
+        mounts.push(json!({"destination": "/new", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}));
+    });
+    let ran = inside(
+        &machine,
+        &bundle,
+        "cd /srv; cat deep/er/file; stat -c '%n %F %a %u:%g' . deep deep/er/file link pipe; readlink link; echo more > own; ls /new",
+    );
+    let expected = "text\n. directory 3770 0:0\ndeep directory 755 5:6\ndeep/er/file regular file 4751 0:0\n\
+        link symbolic link 777 0:0\npipe fifo 644 0:0\n/etc/passwd\n";
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (expected, ""));
+    assert!(!covered.join("own").exists(), "what is written stays in the container");
+}
+
+#[test]
 fn power_is_given_away() {
     let machine = machine();
     let bundle = machine.bundle("power");

@@ -45,6 +45,7 @@ impl InitStep {
             }
             // The directory itself is what `needs` makes first.
             InitStep::MakeDirectory { .. } => Shell::Commands(Vec::new()),
+            InitStep::CopyUp { target } => Shell::Commands(mount::copy_up(&below(target))),
             InitStep::PivotRoot => Shell::Outside(Vec::new()),
             InitStep::SetHostname { name } => one(set_hostname(&text(name))),
             InitStep::SetDomainname { name } => one(format!("domainname {}", word(&text(name)))),

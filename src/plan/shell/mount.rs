@@ -43,6 +43,19 @@ fn option_value(value: &str) -> String {
     if value.contains(',') { format!("\"{value}\"") } else { value.to_string() }
 }
 
+/// What the rootfs has below a new mount, copied into it. `target` is quoted. A bind mount shows the rootfs without it.
+pub(super) fn copy_up(target: &str) -> Vec<String> {
+    [
+        "covered=$(mktemp -d)",
+        "mount --bind . \"$covered\"",
+        &format!("[ ! -d \"$covered\"/{target} ] || cp -a \"$covered\"/{target}/. {target}"),
+        "umount \"$covered\"",
+        "rmdir \"$covered\"",
+    ]
+    .map(str::to_string)
+    .to_vec()
+}
+
 /// Another place for what is there already.
 pub(super) fn bind(source: &CStr, target: &RootfsPath, recursive: bool, attributes: &MountAttributes) -> Shell {
     let target = below(target);

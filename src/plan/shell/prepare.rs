@@ -55,6 +55,7 @@ impl Prepared {
             | InitStep::Unshare { .. }
             | InitStep::SetPropagation { .. }
             | InitStep::EnterRootfs { .. }
+            | InitStep::CopyUp { .. }
             | InitStep::PivotRoot
             | InitStep::SetHostname { .. }
             | InitStep::SetDomainname { .. }

@@ -145,6 +145,11 @@ pub enum InitStep {
         /// Where.
         target: RootfsPath,
     },
+    /// Copy what the rootfs has at the mount point of a new file system into that file system.
+    CopyUp {
+        /// Where.
+        target: RootfsPath,
+    },
     /// Go to the working directory: chdir(2), and a check that it lies below the root (getcwd(2)).
     ChangeDirectory {
         /// Where, below the root.

@@ -3,6 +3,7 @@
 //!
 //! `view.rs` has the steps about files and mounts, `program.rs` those about the process itself.
 
+mod copy_up;
 mod program;
 mod view;
 
@@ -70,6 +71,7 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -
         }
         InitStep::MakeSymlink { text, target } => view::make_symlink(text, target),
         InitStep::MakeDirectory { target } => view::make_directory(target),
+        InitStep::CopyUp { target } => copy_up::copy_up(target),
         InitStep::PivotRoot => swap_root(),
         InitStep::SetHostname { name } => rustix::system::sethostname(name.to_bytes()).of(Call::Sethostname),
         InitStep::SetDomainname { name } => rustix::system::setdomainname(name.to_bytes()).of(Call::Setdomainname),

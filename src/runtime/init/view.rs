@@ -17,7 +17,7 @@ use rustix::process::{Gid, Uid, fchdir};
 use crate::plan::{Filesystem, FsParameter, MountAttributes, RootfsPath};
 use crate::sys::{self, Call, CallResult, Failure};
 
-const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
+pub(super) const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
 pub(super) fn enter_rootfs(path: &CStr, recursive: bool) -> Result<(), Failure> {
     let tree = clone_tree(CWD, path, recursive)?;
@@ -216,7 +216,7 @@ fn open_existing(path: &CStr) -> Result<Option<OwnedFd>, Failure> {
     }
 }
 
-fn clone_tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd, Failure> {
+pub(super) fn clone_tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd, Failure> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.is_empty());
