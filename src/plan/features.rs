@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::mount_options;
+use super::seccomp;
 use super::uapi::NAMESPACES;
 use crate::spec::{Config, OCI_VERSION, SpecError, template};
 
@@ -26,7 +27,7 @@ pub fn features(version: &str, commit: &str) -> Value {
             "namespaces": namespaces,
             "capabilities": capabilities(),
             "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
-            "seccomp": { "enabled": supports(|config| config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"})) },
+            "seccomp": filters(),
             "apparmor": { "enabled": supports(|config| config["process"]["apparmorProfile"] = "profile".into()) },
             "selinux": { "enabled": supports(|config| config["process"]["selinuxLabel"] = "label".into()) },
             "intelRdt": { "enabled": supports(|config| config["linux"]["intelRdt"] = json!({"closID": "group"})) },
@@ -53,6 +54,17 @@ fn namespace(name: &str) -> bool {
             config["linux"]["uidMappings"] = map.clone();
             config["linux"]["gidMappings"] = map;
         }
+    })
+}
+
+fn filters() -> Value {
+    let flags: Vec<_> = seccomp::FLAGS.iter().map(|(name, _)| *name).collect();
+    let mut architectures: Vec<_> = seccomp::architectures().collect();
+    architectures.sort();
+    json!({
+        "enabled": supports(|config| config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW"})),
+        "actions": seccomp::ACTIONS, "operators": seccomp::OPERATORS, "archs": architectures,
+        "knownFlags": flags, "supportedFlags": flags,
     })
 }
 

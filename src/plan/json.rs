@@ -9,6 +9,7 @@ use std::ffi::CString;
 
 use serde_json::{Map, Value, json};
 
+use super::seccomp::flag_names;
 use super::step::*;
 use super::story::{Lane, Numbered};
 use super::text::{attribute_names, capability_name, namespace_names, propagation_name, text};
@@ -171,6 +172,15 @@ impl InitStep {
             ),
             InitStep::NoNewPrivileges => ("NoNewPrivileges", json!({})),
             InitStep::CloseDescriptors { from } => ("CloseDescriptors", json!({ "from": from })),
+            InitStep::LoadSeccomp { program, flags, listener } => {
+                let fields = json!({
+                    "architectures": program.architectures, "defaultAction": program.default_action(),
+                    "flags": flag_names(*flags),
+                    "listener": listener.as_ref().map(|agent| json!({ "path": agent.path, "metadata": agent.metadata })),
+                    "program": program.listing().collect::<Vec<_>>(),
+                });
+                ("LoadSeccomp", fields)
+            }
             InitStep::Execute { candidates, args, env } => {
                 ("Execute", json!({ "candidates": texts(candidates), "args": texts(args), "env": texts(env) }))
             }

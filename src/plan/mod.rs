@@ -12,6 +12,7 @@ mod mermaid;
 mod mount_options;
 mod process;
 mod rootfs;
+pub mod seccomp;
 mod shell;
 mod step;
 mod story;
@@ -42,6 +43,9 @@ pub enum PlanError {
     /// A limit that cgroup v2 cannot express.
     #[error("config.json: {0}")]
     Resource(#[from] ResourceError),
+    /// A system call filter that cannot be made.
+    #[error("config.json: {0}")]
+    Seccomp(#[from] seccomp::SeccompError),
     /// A limit is asked for, and the machine has no cgroup v2 mounted.
     #[error("config.json: {field}: this machine has no cgroup v2 hierarchy mounted")]
     NoCgroup {
@@ -112,7 +116,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     }
     init.extend(process::working_directory(process));
     init.extend(rootfs::lock(spec));
-    init.extend(process::become_program(process, host));
+    init.extend(process::become_program(process, host, seccomp::step(spec)?));
 
     Ok(Plan {
         id: id.to_string(),
@@ -219,6 +223,10 @@ mod tests {
     pub(super) fn everything(config: &mut Value) {
         user_namespace(config);
         config["domainname"] = "example".into();
+        config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/agent.sock",
+            "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+        });
         config["process"]["oomScoreAdj"] = 100.into();
         config["linux"]["rootfsPropagation"] = "slave".into();
         config["linux"]["resources"]["cpu"] = json!({"quota": 50000});
@@ -504,7 +512,7 @@ mod tests {
         }
         let all = "AdoptCgroup AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
             CloseDescriptors CopyUp CreateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
-            MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem NewSession NoNewPrivileges OpenTerminal \
+            LoadSeccomp MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem NewSession NoNewPrivileges OpenTerminal \
             PivotRoot ReadonlyPath SetCapabilities SetDomainname SetHostname SetMountPropagation SetOomScoreAdj \
             SetPropagation SetRlimit SetUmask SwitchUser Unshare WriteCgroup WriteIdMap";
         assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all.split_whitespace().collect::<Vec<_>>());

@@ -45,8 +45,15 @@ pub(super) fn working_directory(process: &Process) -> Option<Planned<InitStep>> 
 }
 
 /// From the working directory to execve: power is given away last, and what cannot be undone comes after everything else.
-pub(super) fn become_program(process: &Process, host: &Host) -> Vec<Planned<InitStep>> {
+pub(super) fn become_program(
+    process: &Process,
+    host: &Host,
+    mut seccomp: Option<Planned<InitStep>>,
+) -> Vec<Planned<InitStep>> {
     let mut steps = Vec::new();
+    let confined = process.no_new_privileges() == Some(true);
+    // seccomp(2) takes a filter from whoever can gain no privileges, or else has CAP_SYS_ADMIN: now, and soon no more.
+    steps.extend(seccomp.take_if(|_| !confined));
     let args = process.args().as_deref().unwrap_or_default();
     let env = environment(process, host);
     let candidates: Vec<_> = candidates(&args[0], &env, &process.cwd().to_string_lossy());
@@ -76,12 +83,15 @@ pub(super) fn become_program(process: &Process, host: &Host) -> Vec<Planned<Init
         ambient: mask(capabilities.ambient()) & permitted & inheritable,
     };
     steps.push(Planned::new(step, "process.capabilities"));
-    if process.no_new_privileges() == Some(true) {
+    if confined {
         steps.push(Planned::new(InitStep::NoNewPrivileges, "process.noNewPrivileges"));
     }
     let find = InitStep::FindExecutable { candidates: candidates.clone() };
     steps.push(Planned::new(find, "process.args[0]"));
+    // The agent has its descriptor before the container counts as created; else the filter sees nothing but execve.
+    steps.extend(seccomp.take_if(|planned| matches!(planned.step, InitStep::LoadSeccomp { listener: Some(_), .. })));
     steps.push(Planned::new(InitStep::AwaitStart, "create makes the container, start runs it"));
+    steps.extend(seccomp);
     let args = args.iter().map(|arg| c_string(arg)).collect();
     let env = env.iter().map(|variable| c_string(variable)).collect();
     steps.push(Planned::new(InitStep::Execute { candidates, args, env }, "process.args"));

@@ -123,6 +123,16 @@ impl InitStep {
             InitStep::CloseDescriptors { from } => {
                 format!("close the file descriptors from {from} on")
             }
+            InitStep::LoadSeccomp { program, listener, .. } => {
+                let agent = listener.as_ref().map(|listener| format!(", and {} decides on some", listener.path));
+                format!(
+                    "load a system call filter of {} instructions for {}: what it does not name {}{}",
+                    program.instructions.len(),
+                    program.architectures.join(", "),
+                    program.default_sentence(),
+                    agent.unwrap_or_default()
+                )
+            }
             InitStep::Execute { args, .. } => {
                 format!("become the program: {}", args.iter().map(|arg| text(arg)).collect::<Vec<_>>().join(" "))
             }

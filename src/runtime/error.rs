@@ -65,6 +65,8 @@ pub enum RuntimeError {
     Died {
         /// The OOM killer ended a process of the container's cgroup.
         out_of_memory: bool,
+        /// A system call filter was on it, or about to be.
+        filtered: bool,
     },
     /// The program is not there or may not be run.
     #[error("unable to start container process: exec: {program:?}: {}", exec_message(program, *errno))]
@@ -142,8 +144,13 @@ impl RuntimeError {
             RuntimeError::Spec(SpecError::Unsupported { .. }) => "Take the field out of config.json.".to_string(),
             RuntimeError::HostStep { errno, step, .. } => return host_hint(*errno, step),
             RuntimeError::InitStep { step, failure, .. } => return init_hint(step, *failure),
-            RuntimeError::Died { out_of_memory: true } => {
+            RuntimeError::Died { out_of_memory: true, .. } => {
                 "The kernel's OOM killer ended it: raise linux.resources.memory.limit.".to_string()
+            }
+            RuntimeError::Died { filtered: true, .. } => {
+                "The filter of linux.seccomp may forbid calls that the rest of the start makes: with \
+                 process.noNewPrivileges it is loaded last, and needs to allow execve alone."
+                    .to_string()
             }
             RuntimeError::Exists(id) => {
                 format!("Choose another id, or remove the old container with `glassbox delete --force {id}`.")

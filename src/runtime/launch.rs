@@ -9,6 +9,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::error::RuntimeError;
 use super::init::{self, Wires};
+use super::seccomp;
+use super::state::Record;
 use super::wire::Message;
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::plan::{HostStep, IdKind, IdRange, InitStep, Plan};
@@ -37,7 +39,8 @@ pub(super) fn prepare_host(plan: &Plan, done: &mut usize) -> Result<(), RuntimeE
 
 /// Makes the process and carries out the plan up to `AwaitStart`. `listener` is the socket that `start` will connect to; without one the
 /// process goes on when [`Waiting::go`] says so.
-pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>) -> Result<Waiting, RuntimeError> {
+/// `record` is what a system call filter's agent is told of the container.
+pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>, record: &Record) -> Result<Waiting, RuntimeError> {
     let cgroup = plan.clone.cgroup.as_ref().map(|path| Cgroup::open(Path::new(path))).transpose()?;
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
@@ -59,7 +62,7 @@ pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>) -> Result<Wai
     // Our copy of its end would hide the end of file when it dies.
     drop(theirs);
     let mut waiting = Waiting { pid: spawned.pid, pidfd: spawned.pidfd, terminal: None, sync: ours };
-    match waiting.prepare(plan) {
+    match waiting.prepare(plan, record) {
         Ok(()) => Ok(waiting),
         Err(error) => {
             waiting.abandon();
@@ -69,7 +72,7 @@ pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>) -> Result<Wai
 }
 
 impl Waiting {
-    fn prepare(&mut self, plan: &Plan) -> Result<(), RuntimeError> {
+    fn prepare(&mut self, plan: &Plan, record: &Record) -> Result<(), RuntimeError> {
         for (index, planned) in plan.beside.iter().enumerate() {
             let number = plan.host.len() + 2 + index;
             host_step(&planned.step, Some(self.pid)).map_err(|failed| failed.at(number, &planned.step))?;
@@ -82,6 +85,9 @@ impl Waiting {
             match receive(self.sync.as_fd(), plan)? {
                 Some((Message::Ready, _)) => return Ok(()),
                 Some((Message::Terminal, terminal)) => self.terminal = terminal,
+                Some((Message::Filter { number }, _)) => {
+                    seccomp::hand_over(plan, record, (self.pid, self.pidfd.as_fd()), number)?
+                }
                 Some((Message::Go | Message::Failed { .. }, _)) | None => return Err(died(plan)),
             }
         }
@@ -141,7 +147,8 @@ fn init_failed(plan: &Plan, index: usize, failure: Failure) -> RuntimeError {
 fn died(plan: &Plan) -> RuntimeError {
     let cgroup = plan.clone.cgroup.as_ref().and_then(|path| Cgroup::open(Path::new(path)).ok());
     let kills = cgroup.and_then(|cgroup| cgroup.read_key("memory.events", "oom_kill").ok()?).unwrap_or(0);
-    RuntimeError::Died { out_of_memory: kills > 0 }
+    let filtered = plan.init.iter().any(|planned| matches!(planned.step, InitStep::LoadSeccomp { .. }));
+    RuntimeError::Died { out_of_memory: kills > 0, filtered }
 }
 
 fn clone_failed(plan: &Plan, failure: Failure) -> RuntimeError {
@@ -275,7 +282,7 @@ pub(super) fn started(connection: BorrowedFd<'_>, plan_program: &str) -> Result<
             Err(RuntimeError::Exec { program: plan_program.to_string(), errno: failure.errno })
         }
         Ok(Some((Message::Failed { failure, .. }, _))) => Err(call("start the container", failure)),
-        Ok(Some(_)) => Err(RuntimeError::Died { out_of_memory: false }),
+        Ok(Some(_)) => Err(RuntimeError::Died { out_of_memory: false, filtered: false }),
         Err(failure) => Err(call("start the container", failure)),
     }
 }

@@ -117,7 +117,7 @@ fn bring_up(
             })?)
         }
     };
-    let waiting = launch::launch(plan, listener.as_ref())?;
+    let waiting = launch::launch(plan, listener.as_ref(), record)?;
     match release(entry, record, &waiting, plan, until) {
         Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal }),
         Err(error) => {

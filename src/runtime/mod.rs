@@ -13,6 +13,7 @@ mod init;
 mod launch;
 mod lifecycle;
 pub mod probe;
+mod seccomp;
 mod signal;
 mod state;
 pub mod survey;

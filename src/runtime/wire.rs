@@ -2,9 +2,9 @@
 //!
 //! | offset | size | field |
 //! |---|---|---|
-//! | 0 | 2 | kind: 1 failed, 2 ready, 3 terminal (with its master as SCM_RIGHTS), 4 go |
+//! | 0 | 2 | kind: 1 failed, 2 ready, 3 terminal (with its master as SCM_RIGHTS), 4 go, 5 filter |
 //! | 2 | 2 | failed: the call's number |
-//! | 4 | 4 | failed: the step's index in `Plan::init` |
+//! | 4 | 4 | failed: the step's index in `Plan::init`; filter: the descriptor's number |
 //! | 8 | 4 | failed: errno |
 //! | 12 | 4 | 0 |
 
@@ -30,6 +30,12 @@ pub(super) enum Message {
     Terminal,
     /// Go on.
     Go,
+    /// A system call filter is about to be loaded, and the descriptor for its notifications gets this number in the
+    /// sender: behind the filter it may be too late to say so.
+    Filter {
+        /// The descriptor.
+        number: i32,
+    },
 }
 
 impl Message {
@@ -39,6 +45,7 @@ impl Message {
             Message::Ready => (2, 0, 0, 0),
             Message::Terminal => (3, 0, 0, 0),
             Message::Go => (4, 0, 0, 0),
+            Message::Filter { number } => (5, 0, number as u32, 0),
         };
         let mut bytes = [0; 16];
         bytes[0..2].copy_from_slice(&kind.to_ne_bytes());
@@ -60,6 +67,7 @@ impl Message {
             2 => Some(Message::Ready),
             3 => Some(Message::Terminal),
             4 => Some(Message::Go),
+            5 => Some(Message::Filter { number: word(4) as i32 }),
             _ => None,
         }
     }
@@ -88,7 +96,8 @@ mod tests {
     #[test]
     fn messages_come_out_as_they_went_in() {
         let failed = Message::Failed { step: 14, failure: Call::Fsmount.failed(Errno::PERM) };
-        for message in [failed, Message::Ready, Message::Terminal, Message::Go] {
+        let filter = Message::Filter { number: 7 };
+        for message in [failed, Message::Ready, Message::Terminal, Message::Go, filter] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
         assert_eq!(Message::decode(&[0xff; 16]), None);

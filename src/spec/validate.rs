@@ -51,7 +51,7 @@ fn unsupported(spec: &Spec) -> Result<(), SpecError> {
     let process = spec.process().as_ref();
     let linux = spec.linux().as_ref();
     let resources = linux.and_then(|linux| linux.resources().as_ref());
-    let asks: [(&str, bool); 19] = [
+    let asks: [(&str, bool); 18] = [
         ("solaris", spec.solaris().is_some()),
         ("windows", spec.windows().is_some()),
         ("vm", spec.vm().is_some()),
@@ -65,7 +65,6 @@ fn unsupported(spec: &Spec) -> Result<(), SpecError> {
         ("process.ioPriority", process.is_some_and(|p| p.io_priority().is_some())),
         ("process.scheduler", process.is_some_and(|p| p.scheduler().is_some())),
         ("process.execCPUAffinity", process.is_some_and(|p| p.exec_cpu_affinity().is_some())),
-        ("linux.seccomp", linux.is_some_and(|l| l.seccomp().is_some())),
         ("linux.sysctl", linux.is_some_and(|l| l.sysctl().as_ref().is_some_and(|map| !map.is_empty()))),
         ("linux.mountLabel", linux.is_some_and(|l| l.mount_label().as_ref().is_some_and(|l| !l.is_empty()))),
         ("linux.intelRdt", linux.is_some_and(|l| l.intel_rdt().is_some())),

@@ -63,6 +63,8 @@ calls! {
     Prlimit "prlimit64",
     CloseRange "close_range",
     Faccessat "faccessat2",
+    Fcntl "fcntl",
+    Seccomp "seccomp",
     Execve "execve",
     Getdents64 "getdents64",
     Sendfile "sendfile",

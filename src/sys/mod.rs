@@ -12,6 +12,7 @@ pub mod feature;
 mod mount;
 mod net;
 mod process;
+mod seccomp;
 mod socket;
 mod terminal;
 
@@ -25,5 +26,6 @@ pub use process::{
     close_all_but, cwd_is_reachable, drop_bounding, last_capability, prlimit, raise_ambient, reset_signals,
     send_signal, set_groups, wait_for_exit,
 };
+pub use seccomp::load_seccomp_filter;
 pub use socket::{receive_message, send_message};
 pub use terminal::{Terminal, open_peer, set_controlling, set_window_size, window_size};

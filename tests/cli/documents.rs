@@ -191,7 +191,6 @@ fn what_is_said_to_be_refused_by_name_is() {
     let told: Vec<_> = spans(listed).into_iter().filter(|span| *span == "hooks" || span.contains('.')).collect();
     let values = [
         ("hooks", json!({"poststart": [{"path": "/bin/true"}]})),
-        ("linux.seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW"})),
         ("linux.sysctl", json!({"net.ipv4.ip_forward": "1"})),
         ("process.apparmorProfile", json!("docker-default")),
         ("process.selinuxLabel", json!("system_u:system_r:container_t:s0")),

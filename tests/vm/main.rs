@@ -17,6 +17,7 @@ mod net;
 mod qos;
 mod readme;
 mod runtime;
+mod seccomp;
 #[allow(dead_code)]
 mod support;
 mod why;

@@ -84,6 +84,9 @@ impl InitStep {
             }
             InitStep::NoNewPrivileges => Shell::Capsh(vec!["--no-new-privs".to_string()]),
             InitStep::CloseDescriptors { from } => program::close(*from),
+            InitStep::LoadSeccomp { .. } => {
+                Shell::Nothing("no ordinary command loads a system call filter: here the program runs without one")
+            }
             InitStep::Execute { candidates, args, env } => program::execute(candidates, args, env),
         }
     }

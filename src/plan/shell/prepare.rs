@@ -69,6 +69,7 @@ impl Prepared {
             | InitStep::SetCapabilities { .. }
             | InitStep::NoNewPrivileges
             | InitStep::CloseDescriptors { .. }
+            | InitStep::LoadSeccomp { .. }
             | InitStep::Execute { .. } => Vec::new(),
         }
     }

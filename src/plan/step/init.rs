@@ -3,6 +3,7 @@
 use std::ffi::CString;
 
 use super::{Filesystem, MountAttributes, RootfsPath};
+use crate::plan::seccomp::{Listener, Program};
 
 /// A step that the container's process does, between clone3(2) and execve(2). Nothing in it allocates.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,6 +195,15 @@ pub enum InitStep {
     },
     /// No gain of privileges by execve(2): prctl(PR_SET_NO_NEW_PRIVS).
     NoNewPrivileges,
+    /// Let the kernel ask a filter before every system call from here on: seccomp(2) with SECCOMP_SET_MODE_FILTER.
+    LoadSeccomp {
+        /// The filter.
+        program: Program,
+        /// SECCOMP_FILTER_FLAG_*.
+        flags: u32,
+        /// Who gets the descriptor for the calls that wait for an answer, where there are such calls.
+        listener: Option<Listener>,
+    },
     /// Become the program: execve(2).
     Execute {
         /// Absolute paths, tried in order until one is there.

@@ -93,6 +93,9 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -
         }
         InitStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true).of(Call::Prctl),
         InitStep::CloseDescriptors { from } => sys::close_all_but(*from, [Some(wires.sync), wires.start]),
+        InitStep::LoadSeccomp { program, flags, listener } => {
+            program::load_filter(wires.sync, &program.instructions, *flags, listener.is_some())
+        }
         InitStep::Execute { candidates, .. } => Err(program::execute(candidates, wires.args, wires.env)),
     }
 }
