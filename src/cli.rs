@@ -108,6 +108,8 @@ pub enum Command {
     Features(commands::features::Args),
     /// Tell how a container would start, step by step, without starting it
     Explain(commands::explain::Args),
+    /// Show namespaces and cgroups as one tree, or two processes side by side
+    Tree(commands::tree::Args),
     /// Show which cgroup files a pod's requests and limits become, and why
     Qos(commands::qos::Args),
     /// Trace a number of a cgroup file or of config.json to where it comes from, and compare it with the kernel

@@ -17,6 +17,8 @@ pub mod net;
 
 pub mod pod;
 
+pub mod view;
+
 pub mod lab;
 
 pub mod error;

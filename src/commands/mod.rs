@@ -14,6 +14,7 @@ pub mod kill;
 pub mod lab;
 pub mod list;
 mod log;
+mod machine;
 pub mod man;
 pub mod output;
 pub mod pause;
@@ -23,6 +24,7 @@ pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod tree;
 pub mod update;
 pub mod why;
 
@@ -76,6 +78,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Events(args) => events::run(args, &cli.global),
         Command::Features(args) => features::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
+        Command::Tree(args) => tree::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Why(args) => why::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),

@@ -60,3 +60,22 @@ pub fn colour() -> bool {
 pub fn moves_cursor() -> bool {
     io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
+
+/// How wide to print, and whether in colour.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// Columns.
+    pub width: usize,
+    /// Whether bold and dim may be used.
+    pub colour: bool,
+}
+
+impl Screen {
+    /// Standard output's: as wide as the terminal, but 80 where it is none and 100 at most.
+    pub fn of_stdout() -> Screen {
+        let stdout = io::stdout();
+        let columns = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
+        let width = if stdout.is_terminal() && columns > 0 { columns.clamp(40, 100) } else { 80 };
+        Screen { width, colour: colour() }
+    }
+}

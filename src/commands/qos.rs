@@ -143,7 +143,7 @@ fn one(args: &Args, path: &Path, setting: &Setting) -> anyhow::Result<ExitCode> 
     }
     match args.format {
         Format::Json => output::print(&json::printed(json::answer(&answer, args.v1)))?,
-        Format::Text => output::print(&text::answer(&answer, setting, args.v1, text::Screen::of_stdout()))?,
+        Format::Text => output::print(&text::answer(&answer, setting, args.v1, output::Screen::of_stdout()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -171,7 +171,7 @@ fn several(args: &Args, paths: &[PathBuf], setting: &Setting) -> anyhow::Result<
                 }
             }
             if valid {
-                output::print(&compare::table(&placed, text::Screen::of_stdout()))?;
+                output::print(&compare::table(&placed, output::Screen::of_stdout()))?;
             }
         }
     }

@@ -11,8 +11,8 @@ mod trace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::output;
-use super::qos::{Format, FormulaName, text::Screen};
+use super::output::{self, Screen};
+use super::qos::{Format, FormulaName};
 use crate::cli::Global;
 
 use trace::Verdict;

@@ -20,4 +20,5 @@ mod runtime;
 mod seccomp;
 #[allow(dead_code)]
 mod support;
+mod view;
 mod why;

@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::kube::Placed;
 use crate::kube::levels::{Level, Rank};
 
-use super::text::Screen;
+use crate::commands::output::Screen;
 
 /// Columns of the first column, which names the file.
 const LABEL: usize = 19;

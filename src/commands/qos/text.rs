@@ -2,35 +2,15 @@
 //! from and the formula. Made to be read at 80 columns.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::cgroup::Write;
-use crate::commands::output;
+use crate::commands::output::Screen;
 use crate::kube::levels::{Level, Rank, Setting};
 use crate::kube::v1;
 
 use super::Answer;
-
-/// How wide to print, and whether in colour.
-#[derive(Debug, Clone, Copy)]
-pub struct Screen {
-    /// Columns.
-    pub width: usize,
-    /// Whether bold and dim may be used.
-    pub colour: bool,
-}
-
-impl Screen {
-    /// Standard output's: as wide as the terminal, but 80 where it is none and 100 at most.
-    pub fn of_stdout() -> Screen {
-        let stdout = std::io::stdout();
-        let columns = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
-        let width = if stdout.is_terminal() && columns > 0 { columns.clamp(40, 100) } else { 80 };
-        Screen { width, colour: output::colour() }
-    }
-}
 
 /// A valid pod; `with_v1` adds cgroup v1's spelling to each file.
 pub(super) fn answer(answer: &Answer, setting: &Setting, with_v1: bool, screen: Screen) -> String {

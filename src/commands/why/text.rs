@@ -4,7 +4,8 @@
 use unicode_width::UnicodeWidthStr;
 
 use super::trace::{Answer, Claim, Row, Verdict};
-use crate::commands::qos::text::{Screen, steps, wrap};
+use crate::commands::output::Screen;
+use crate::commands::qos::text::{steps, wrap};
 
 /// Columns before a row's text, which hold its verdict.
 const MARK: usize = 9;
