@@ -86,6 +86,8 @@ pub enum Command {
     Create(commands::create::Args),
     /// Run the program of a created container
     Start(commands::start::Args),
+    /// Run one more process in a running container
+    Exec(commands::exec::Args),
     /// Print the state of a container as JSON
     State(commands::state::Args),
     /// Send a signal to a container

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use super::output;
+use super::{log, output};
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan;
@@ -42,7 +42,7 @@ pub struct Creation {
 impl Creation {
     /// How the plan is to be made.
     pub fn options(&self) -> plan::Options {
-        plan::Options { preserve_fds: self.preserve_fds }
+        plan::Options { preserve_fds: self.preserve_fds, no_new_keyring: self.no_new_keyring }
     }
 
     /// The id and the bundle, both checked. Warnings of the config go to stderr, or with `--log` to the log alone, at the
@@ -64,22 +64,27 @@ impl Creation {
 
     /// Hands what the caller asked for over to it: the terminal's master, a descriptor of the process, its id.
     pub fn hand_over(&self, created: &Created, console: Option<&UnixStream>) -> anyhow::Result<()> {
-        if let (Some(socket), Some(master)) = (console, &created.terminal) {
-            runtime::send_terminal(socket, master).map_err(told)?;
-        }
-        if let Some(path) = &self.pidfd_socket {
-            let socket = connect("pidfd", path)?;
-            runtime::send_process(&socket, &created.pidfd).map_err(told)?;
-        }
-        self.write_pid_file(created.pid)
+        hand_over(created, console, self.pidfd_socket.as_deref(), self.pid_file.as_deref())
     }
+}
 
-    /// Writes the pid file, whole or not at all.
-    fn write_pid_file(&self, pid: i32) -> anyhow::Result<()> {
-        let Some(path) = &self.pid_file else { return Ok(()) };
-        write_whole(path, &pid.to_string())
-            .map_err(|cause| Failure::new(format!("cannot write the pid file {path:?}")).caused_by(cause).into())
+/// Hands over what stands for a new process: its terminal's master, a descriptor of it, and in a file its id.
+pub fn hand_over(
+    created: &Created,
+    console: Option<&UnixStream>,
+    pidfd_socket: Option<&Path>,
+    pid_file: Option<&Path>,
+) -> anyhow::Result<()> {
+    if let (Some(socket), Some(master)) = (console, &created.terminal) {
+        runtime::send_terminal(socket, master).map_err(told)?;
     }
+    if let Some(path) = pidfd_socket {
+        runtime::send_process(&connect("pidfd", path)?, &created.pidfd).map_err(told)?;
+    }
+    let Some(path) = pid_file else { return Ok(()) };
+    // Whole or not at all.
+    write_whole(path, &created.pid.to_string())
+        .map_err(|cause| Failure::new(format!("cannot write the pid file {path:?}")).caused_by(cause).into())
 }
 
 /// The connected console socket: wanted with a terminal that nobody here attends, refused without one.
@@ -117,6 +122,18 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
 /// The store that the global flags name.
 pub fn store(global: &Global) -> Store {
     Store::new(global.root.clone().unwrap_or_else(Store::default_root))
+}
+
+/// Deletes a container. What its last hooks complain of changes nothing: it goes to the log, or to stderr without one.
+pub fn remove(global: &Global, id: &ContainerId, force: bool) -> anyhow::Result<()> {
+    let complaints = runtime::delete(&store(global), id, force).map_err(told)?;
+    log::warnings(global, &complaints);
+    if global.log.is_none() {
+        for complaint in &complaints {
+            output::eprint_line(&format!("warning: {complaint}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A container id as the user wrote it.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::container::{Creation, console_socket, store, told};
+use super::container::{Creation, console_socket, remove, store, told};
 use super::log;
 use crate::cli::Global;
 use crate::runtime::{self, Until};
@@ -27,7 +27,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let store = store(global);
     let created = runtime::create(&store, &id, &bundle, args.creation.options(), Until::Created).map_err(told)?;
     if let Err(error) = args.creation.hand_over(&created, socket.as_ref()) {
-        runtime::delete(&store, &id, true).map_err(told)?;
+        remove(global, &id, true)?;
         return Err(error);
     }
     log::warnings(global, &bundle.config.warnings);

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::container::{id, store, told};
+use super::container::{id, remove};
 use crate::cli::Global;
-use crate::runtime;
 
 /// Flags of `glassbox delete`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +19,6 @@ pub struct Args {
 
 /// Removes a stopped container.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
-    runtime::delete(&store(global), &id(&args.id)?, args.force).map_err(told)?;
+    remove(global, &id(&args.id)?, args.force)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ pub mod create;
 pub mod delete;
 pub mod doctor;
 pub mod events;
+pub mod exec;
 pub mod explain;
 pub mod features;
 pub mod kill;
@@ -56,7 +57,10 @@ pub fn main() -> ExitCode {
             for hint in error::hints(&error) {
                 let _ = output::eprint_line(&format!("  hint: {hint}"));
             }
-            ExitCode::FAILURE
+            match cli.command {
+                Command::Exec(_) => exec::NOT_STARTED.into(),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -72,6 +76,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Delete(args) => delete::run(args, &cli.global),
         Command::List(args) => list::run(args, &cli.global),
         Command::Ps(args) => ps::run(args, &cli.global),
+        Command::Exec(args) => exec::run(args, &cli.global),
         Command::Pause(args) => pause::run(args, &cli.global, true),
         Command::Resume(args) => pause::run(args, &cli.global, false),
         Command::Update(args) => update::run(args, &cli.global),

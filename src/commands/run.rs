@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::container::{Creation, console_socket, store, told};
+use super::container::{Creation, console_socket, remove, store, told};
 use super::log;
 use crate::cli::Global;
 use crate::error::Failure;
@@ -49,7 +49,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let ended = attend();
     let stays = args.detach || args.keep;
     if !stays || ended.is_err() {
-        runtime::delete(&store, &id, true).map_err(told)?;
+        remove(global, &id, true)?;
     }
     Ok(ExitCode::from(ended?))
 }

@@ -1,7 +1,7 @@
 //! A plan as JSON: every field of every step, under names that stay.
 //!
-//! `{"id", "clone", "steps": [{"number", "lane", "step", "sentence", "because", …}]}`. `lane` is `host`, `clone`,
-//! `beside` or `init`; `step` is the step's name in `step.rs`; behind `because` stand the step's own fields, in camel
+//! `{"id", "clone", "steps": [{"number", "lane", "step", "sentence", "because", …}]}`. `lane` is `host`,
+//! `between`, `clone`, `beside`, `hooks` or `init`; `step` is the step's name in `step.rs`; behind `because` stand the step's own fields, in camel
 //! case. The kernel's bits are spelled out: namespaces as config.json names them, mount options as mount(8) does,
 //! capabilities as capabilities(7); file modes are octal text; paths in the container are absolute.
 
@@ -21,8 +21,10 @@ impl Plan {
     pub fn json(&self) -> Value {
         let clone = self.clone_numbered();
         let mut steps: Vec<_> = self.host_numbered().map(|n| object(Lane::Host, &n, n.step.json())).collect();
+        steps.extend(self.between_numbered().map(|n| object(Lane::Between, &n, n.step.json())));
         steps.push(object(Lane::Clone, &clone, ("Clone3", self.clone.json())));
         steps.extend(self.beside_numbered().map(|n| object(Lane::Beside, &n, n.step.json())));
+        steps.extend(self.hooks_numbered().map(|n| object(Lane::Hooks, &n, n.step.json())));
         steps.extend(self.init_numbered().map(|n| object(Lane::Init, &n, n.step.json())));
         json!({ "id": self.id, "clone": self.clone.json(), "steps": steps })
     }
@@ -78,6 +80,15 @@ impl HostStep {
                 ("SetRlimit", json!({ "name": name, "soft": soft, "hard": hard }))
             }
             HostStep::SetOomScoreAdj { value } => ("SetOomScoreAdj", json!({ "value": value })),
+            HostStep::SetScheduler { scheduling: s } => (
+                "SetScheduler",
+                json!({
+                    "policy": s.policy, "flags": s.flags, "nice": s.nice, "priority": s.priority, "runtime": s.runtime,
+                    "deadline": s.deadline, "period": s.period,
+                }),
+            ),
+            HostStep::SetIoPriority { class, level } => ("SetIoPriority", json!({ "class": class, "level": level })),
+            HostStep::RunHook { kind, hook } => ("RunHook", hook_fields(*kind, hook)),
         }
     }
 }
@@ -86,6 +97,31 @@ impl InitStep {
     /// The step's name and its fields.
     fn json(&self) -> (&'static str, Value) {
         match self {
+            InitStep::HideFromTracers => ("HideFromTracers", json!({})),
+            InitStep::JoinNamespace { namespace, path } => {
+                ("JoinNamespace", json!({ "namespace": namespace_names(*namespace).join(","), "path": text(path) }))
+            }
+            InitStep::JoinContainer { namespaces, pid } => {
+                ("JoinContainer", json!({ "namespaces": namespace_names(*namespaces), "pid": pid }))
+            }
+            InitStep::NewTimeNamespace { offsets } => ("NewTimeNamespace", json!({ "offsets": text(offsets) })),
+            InitStep::WriteSysctl { path, value } => {
+                ("WriteSysctl", json!({ "path": text(path), "value": text(value) }))
+            }
+            InitStep::NewSessionKeyring { name } => ("NewSessionKeyring", json!({ "name": text(name) })),
+            InitStep::SetCpuAffinity { mask } => {
+                let words: Vec<_> = mask.iter().map(|word| format!("{word:016x}")).collect();
+                ("SetCpuAffinity", json!({ "mask": words }))
+            }
+            InitStep::SetLabel { kind, text: label } => {
+                let kind = match kind {
+                    LabelKind::Apparmor => "apparmor",
+                    LabelKind::Selinux => "selinux",
+                };
+                ("SetLabel", json!({ "kind": kind, "text": text(label) }))
+            }
+            InitStep::AwaitHooks => ("AwaitHooks", json!({})),
+            InitStep::RunHook { kind, hook } => ("RunHook", hook_fields(*kind, hook)),
             InitStep::BecomeRoot => ("BecomeRoot", json!({})),
             InitStep::NewSession => ("NewSession", json!({})),
             InitStep::Unshare { namespaces } => ("Unshare", json!({ "namespaces": namespace_names(*namespaces) })),
@@ -139,8 +175,8 @@ impl InitStep {
             InitStep::BringLoopbackUp { device } => ("BringLoopbackUp", json!({ "device": text(device) })),
             InitStep::OpenTerminal { multiplexer, console, size } => {
                 let size = size.map(|(rows, columns)| json!({ "rows": rows, "columns": columns }));
-                let fields =
-                    json!({ "multiplexer": text(multiplexer), "console": console.in_container(), "size": size });
+                let console = console.as_ref().map(RootfsPath::in_container);
+                let fields = json!({ "multiplexer": text(multiplexer), "console": console, "size": size });
                 ("OpenTerminal", fields)
             }
             InitStep::ReadonlyPath { path, recursive, attributes } => {
@@ -186,6 +222,13 @@ impl InitStep {
             }
         }
     }
+}
+
+fn hook_fields(kind: HookKind, hook: &Hook) -> Value {
+    json!({
+        "kind": kind.name(), "path": text(&hook.path), "args": texts(&hook.args), "env": texts(&hook.env),
+        "timeout": hook.timeout,
+    })
 }
 
 fn extend(object: &mut Value, more: Value) {
@@ -263,8 +306,8 @@ mod tests {
                 rows.insert((step["lane"].to_string(), name), own.join(" "));
             }
         }
-        let order = ["\"host\"", "\"clone\"", "\"beside\"", "\"init\""];
-        let of = |lane: &str| rows.iter().filter(|((known, _), _)| known == lane).collect::<Vec<_>>();
+        let order = ["host", "between", "clone", "beside", "hooks", "init"].map(|lane| format!("\"{lane}\""));
+        let of = |lane: String| rows.iter().filter(move |((known, _), _)| *known == lane).collect::<Vec<_>>();
         let rows = order.into_iter().flat_map(of);
         rows.map(|((lane, name), keys)| {
             format!("| {} | `{name}` | {keys} |\n", lane.replace('"', "")).replace("|  |", "| |")

@@ -19,8 +19,19 @@ impl Plan {
         ]);
         diagram.note("G,K", Lane::Host);
         diagram.arrows("G->>K", &self.host_numbered().collect::<Vec<_>>());
-        diagram.0.push(format!("    create participant P as {}", escaped(&format!("process of {}", self.id))));
-        diagram.arrows("G->>P", &[self.clone_numbered()]);
+        let process = escaped(&format!("process of {}", self.id));
+        let between: Vec<_> = self.between_numbered().collect();
+        let parent = match between.is_empty() {
+            true => "G",
+            false => {
+                diagram.0.push("    create participant B as process in between".to_string());
+                diagram.0.push("    G->>B: clone".to_string());
+                diagram.arrows("B->>K", &between);
+                "B"
+            }
+        };
+        diagram.0.push(format!("    create participant P as {process}"));
+        diagram.arrows(&format!("{parent}->>P"), &[self.clone_numbered()]);
         let beside: Vec<_> = self.beside_numbered().collect();
         if !beside.is_empty() {
             diagram.note("G,P", Lane::Beside);
@@ -29,12 +40,18 @@ impl Plan {
         }
         diagram.note("K,P", Lane::Init);
         let init: Vec<_> = self.init_numbered().collect();
-        for steps in init.split_inclusive(|numbered| matches!(numbered.step, InitStep::AwaitStart)) {
+        let waits = |step: &InitStep| matches!(step, InitStep::AwaitStart | InitStep::AwaitHooks);
+        for steps in init.split_inclusive(|numbered| waits(numbered.step)) {
             match steps.split_last() {
-                Some((wait, steps)) if matches!(wait.step, InitStep::AwaitStart) => {
+                Some((wait, steps)) if waits(wait.step) => {
                     diagram.arrows("P->>K", steps);
                     diagram.arrows("P-->>G", std::slice::from_ref(wait));
-                    diagram.0.push("    G-->>P: start".to_string());
+                    if matches!(wait.step, InitStep::AwaitHooks) {
+                        diagram.arrows("G->>G", &self.hooks_numbered().collect::<Vec<_>>());
+                        diagram.0.push("    G-->>P: go on".to_string());
+                    } else {
+                        diagram.0.push("    G-->>P: start".to_string());
+                    }
                 }
                 Some(_) | None => diagram.arrows("P->>K", steps),
             }
@@ -96,29 +113,31 @@ mod tests {
             P->>K: 6. close the file descriptors from 3 on
             P->>K: 7. set the file mode creation mask to 0000
             P->>K: 8. start a session of its own
-            P->>K: 9. make a new cgroup namespace
-            P->>K: 10. make the mounts of / rslave
-            P->>K: 11. mount /bundle/rootfs with all below it over itself and<br/>enter it
-            P->>K: 12. mount proc on /proc<br/>13. mount tmpfs on /dev<br/>(nosuid,strictatime,mode=755,size=65536k)<br/>14. mount devpts on /dev/pts<br/>(nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5)<br/>15. mount tmpfs on /dev/shm<br/>(nosuid,nodev,noexec,mode=1777,size=65536k)<br/>16. mount mqueue on /dev/mqueue (nosuid,nodev,noexec)<br/>17. mount sysfs on /sys (ro,nosuid,nodev,noexec)<br/>18. mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec)
-            P->>K: 19. make the device /dev/null (1:3, mode 0666)<br/>20. make the device /dev/zero (1:5, mode 0666)<br/>21. make the device /dev/full (1:7, mode 0666)<br/>22. make the device /dev/random (1:8, mode 0666)<br/>23. make the device /dev/urandom (1:9, mode 0666)<br/>24. make the device /dev/tty (5:0, mode 0666)
-            P->>K: 25. link /dev/fd to /proc/self/fd<br/>26. link /dev/stdin to /proc/self/fd/0<br/>27. link /dev/stdout to /proc/self/fd/1<br/>28. link /dev/stderr to /proc/self/fd/2<br/>29. link /dev/ptmx to pts/ptmx
-            P->>K: 30. make the rootfs the root and let go of the host's
-            P->>K: 31. set the host name to glassbox
-            P->>K: 32. bring the loopback device lo up
-            P->>K: 33. open a terminal, make it stdin, stdout and stderr, and<br/>show it at /dev/console
-            P->>K: 34. make /proc/bus read-only<br/>35. make /proc/fs read-only<br/>36. make /proc/irq read-only<br/>37. make /proc/sys read-only<br/>38. make /proc/sysrq-trigger read-only
-            P->>K: 39. mask /proc/acpi<br/>40. mask /proc/asound<br/>41. mask /proc/kcore<br/>42. mask /proc/keys<br/>43. mask /proc/latency_stats<br/>44. mask /proc/timer_list<br/>45. mask /proc/timer_stats<br/>46. mask /proc/sched_debug<br/>47. mask /sys/firmware<br/>48. mask /proc/scsi
-            P->>K: 49. change the mount / (ro)
-            P->>K: 50. drop 38 capabilities for good
-            P->>K: 51. go to /
-            P->>K: 52. become user 0 and group 0
-            P->>K: 53. set the file mode creation mask to 0022
-            P->>K: 54. keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE,<br/>CAP_AUDIT_WRITE (permitted the same, inheritable none,<br/>ambient none)
-            P->>K: 55. give up gaining privileges by execve
-            P->>K: 56. check that /usr/local/sbin/sh or its namesake further<br/>down PATH can be executed
-            P-->>G: 57. wait for start
+            P->>K: 9. join the new session keyring _ses.web
+            P->>K: 10. run on every CPU that the cgroup allows
+            P->>K: 11. make a new cgroup namespace
+            P->>K: 12. make the mounts of / rslave
+            P->>K: 13. mount /bundle/rootfs with all below it over itself and<br/>enter it
+            P->>K: 14. mount proc on /proc<br/>15. mount tmpfs on /dev<br/>(nosuid,strictatime,mode=755,size=65536k)<br/>16. mount devpts on /dev/pts<br/>(nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5)<br/>17. mount tmpfs on /dev/shm<br/>(nosuid,nodev,noexec,mode=1777,size=65536k)<br/>18. mount mqueue on /dev/mqueue (nosuid,nodev,noexec)<br/>19. mount sysfs on /sys (ro,nosuid,nodev,noexec)<br/>20. mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec)
+            P->>K: 21. make the device /dev/null (1:3, mode 0666)<br/>22. make the device /dev/zero (1:5, mode 0666)<br/>23. make the device /dev/full (1:7, mode 0666)<br/>24. make the device /dev/random (1:8, mode 0666)<br/>25. make the device /dev/urandom (1:9, mode 0666)<br/>26. make the device /dev/tty (5:0, mode 0666)
+            P->>K: 27. link /dev/fd to /proc/self/fd<br/>28. link /dev/stdin to /proc/self/fd/0<br/>29. link /dev/stdout to /proc/self/fd/1<br/>30. link /dev/stderr to /proc/self/fd/2<br/>31. link /dev/ptmx to pts/ptmx
+            P->>K: 32. make the rootfs the root and let go of the host's
+            P->>K: 33. set the host name to glassbox
+            P->>K: 34. bring the loopback device lo up
+            P->>K: 35. open a terminal, make it stdin, stdout and stderr, and<br/>show it at /dev/console
+            P->>K: 36. make /proc/bus read-only<br/>37. make /proc/fs read-only<br/>38. make /proc/irq read-only<br/>39. make /proc/sys read-only<br/>40. make /proc/sysrq-trigger read-only
+            P->>K: 41. mask /proc/acpi<br/>42. mask /proc/asound<br/>43. mask /proc/kcore<br/>44. mask /proc/keys<br/>45. mask /proc/latency_stats<br/>46. mask /proc/timer_list<br/>47. mask /proc/timer_stats<br/>48. mask /proc/sched_debug<br/>49. mask /sys/firmware<br/>50. mask /proc/scsi
+            P->>K: 51. change the mount / (ro)
+            P->>K: 52. drop 38 capabilities for good
+            P->>K: 53. go to /
+            P->>K: 54. become user 0 and group 0
+            P->>K: 55. set the file mode creation mask to 0022
+            P->>K: 56. keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE,<br/>CAP_AUDIT_WRITE (permitted the same, inheritable none,<br/>ambient none)
+            P->>K: 57. give up gaining privileges by execve
+            P->>K: 58. check that /usr/local/sbin/sh or its namesake further<br/>down PATH can be executed
+            P-->>G: 59. wait for start
             G-->>P: start
-            P->>K: 58. become the program: sh
+            P->>K: 60. become the program: sh
         ");
     }
 

@@ -5,11 +5,14 @@
 
 mod cgroup;
 mod difference;
+mod exec;
 mod features;
+pub mod hooks;
 mod host;
 mod json;
 mod mermaid;
 mod mount_options;
+mod namespaces;
 mod process;
 mod rootfs;
 pub mod seccomp;
@@ -21,17 +24,19 @@ pub mod uapi;
 
 pub use cgroup::path as cgroup_path;
 pub use difference::{Change, difference};
+pub use exec::{Target, exec};
 pub use features::features;
 pub use host::{CgroupHost, CgroupLevel, Host};
 pub use shell::Shell;
 pub use step::{
-    Clone3, Filesystem, FsParameter, HostStep, IdKind, IdRange, InitStep, MountAttributes, Plan, Planned, RootfsPath,
+    Clone3, Filesystem, FsParameter, Hook, HookKind, HostStep, IdKind, IdRange, InitStep, LabelKind, MountAttributes,
+    Plan, Planned, RootfsPath, Scheduling,
 };
 pub use story::{Lane, Line, Numbered};
 pub use text::{namespace_names, printable, wrapped};
 
 use crate::cgroup::resources::ResourceError;
-use crate::spec::oci::{LinuxNamespaceType, Process, Spec};
+use crate::spec::oci::{Process, Spec};
 use uapi::*;
 
 /// Why a config cannot be carried out on this machine.
@@ -76,82 +81,111 @@ pub enum PlanError {
     },
 }
 
-/// What does not come from config.json: how `create` and `run` were called.
+/// What does not come from config.json: how `create`, `run` and `exec` were called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
     /// `--preserve-fds`: descriptors 3 to 2+N survive execve.
     pub preserve_fds: u32,
+    /// `--no-new-keyring`: the session keyring stays the caller's.
+    pub no_new_keyring: bool,
 }
 
 /// What `create` does, in order. To understand a container start, read this function.
 pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Plan, PlanError> {
     let process = spec.process().as_ref().ok_or(PlanError::NoProcess)?;
-    let new = namespaces(spec);
+    let new = namespaces::new(spec);
     let own_cgroup = host.cgroup.as_ref().and_then(|cgroup| cgroup.levels.last()).map(|level| level.path.clone());
 
     // Before the process exists: its cgroup, with limits already written, so that it is never unlimited.
     let host_lane = cgroup::steps(spec, host)?;
 
+    // Where namespaces are joined that only a child can be in, or that a new user namespace has no power over: a process
+    // in between joins them.
+    let (mut between, mut joins, mut labels) = (Vec::new(), namespaces::joins(spec), process::labels(process));
+    if namespaces::need_a_process_between(spec) {
+        between.push(Planned::new(InitStep::HideFromTracers, "processes of joined namespaces can see this one"));
+        between.append(&mut labels);
+        between.append(&mut joins);
+    }
+
     // Beside it, while it waits: what only someone outside may write.
-    let beside = process::beside(spec);
+    let mut beside = process::id_maps(spec);
+    beside.extend(process::limits(process));
 
     // Inside, root in its own namespaces: build the view, swap the root, close what must be closed, give power away.
-    let mut init = Vec::new();
-    let from = 3 + options.preserve_fds;
-    init.push(Planned::new(InitStep::CloseDescriptors { from }, "nothing of the host's stays open in the container"));
-    if new & CLONE_NEWUSER != 0 {
+    let mut init = vec![close_descriptors(&options)];
+    init.append(&mut joins);
+    if namespaces::own(spec) & CLONE_NEWUSER != 0 {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
     // Device nodes and directories get the modes that they are asked for, not what is left of them.
     init.push(Planned::new(InitStep::SetUmask { mask: 0 }, "modes are taken as they are written"));
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
+    init.extend(keyring(id, &options));
+    init.push(process::affinity(process));
     if new & CLONE_NEWCGROUP != 0 {
         init.push(Planned::new(InitStep::Unshare { namespaces: CLONE_NEWCGROUP }, "linux.namespaces \"cgroup\""));
     }
+    init.extend(namespaces::time(spec));
     init.extend(rootfs::view(spec, host, own_cgroup.as_deref()));
+    init.extend(hooks::before_the_root_is_swapped(spec));
+    // Up to here /proc is the host's, which no image can have put there.
+    init.extend(namespaces::sysctls(spec));
+    init.append(&mut labels);
     init.push(Planned::new(InitStep::PivotRoot, "root.path"));
     init.extend(identity_of_the_machine(spec, new));
     if process.terminal() == Some(true) {
-        init.push(Planned::new(open_terminal(process), "process.terminal"));
+        init.push(Planned::new(open_terminal(process, OpenTerminal::OfTheContainer), "process.terminal"));
     }
     init.extend(process::working_directory(process));
     init.extend(rootfs::lock(spec));
-    init.extend(process::become_program(process, host, seccomp::step(spec)?));
+    let mut filter = seccomp::step(spec)?;
+    let who = process::Who { last_capability: host.last_capability, home: host.home.as_deref() };
+    init.extend(process::give_power_away(process, &who, &mut filter));
+    let hooks = hooks::inside(spec, HookKind::StartContainer);
+    let waits = "create makes the container, start runs it";
+    init.extend(process::become_program(process, &who, waits, hooks, filter));
 
     Ok(Plan {
         id: id.to_string(),
-        clone: Clone3 { namespaces: new & !CLONE_NEWCGROUP, cgroup: own_cgroup },
+        clone: Clone3 { namespaces: new & !CLONE_NEWCGROUP & !CLONE_NEWTIME, cgroup: own_cgroup },
         host: host_lane,
+        between,
         beside,
+        hooks: hooks::ours(spec),
         init,
     })
 }
 
-fn open_terminal(process: &Process) -> InitStep {
-    InitStep::OpenTerminal {
-        multiplexer: c"/dev/pts/ptmx".to_owned(),
-        console: RootfsPath::new("/dev/console"),
-        size: process.console_size().map(|size| (size.height() as u16, size.width() as u16)),
-    }
+fn close_descriptors(options: &Options) -> Planned<InitStep> {
+    let from = 3 + options.preserve_fds;
+    Planned::new(InitStep::CloseDescriptors { from }, "nothing of the host's stays open in the container")
 }
 
-/// CLONE_NEW* flags of the config's new namespaces.
-fn namespaces(spec: &Spec) -> u64 {
-    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
-    let flag = |name: &str| NAMESPACES.iter().find(|(known, ..)| *known == name).map_or(0, |(_, flag, _)| *flag);
-    let name = |typ| match typ {
-        LinuxNamespaceType::Mount => "mount",
-        LinuxNamespaceType::Cgroup => "cgroup",
-        LinuxNamespaceType::Uts => "uts",
-        LinuxNamespaceType::Ipc => "ipc",
-        LinuxNamespaceType::User => "user",
-        LinuxNamespaceType::Pid => "pid",
-        LinuxNamespaceType::Network => "network",
-        LinuxNamespaceType::Time => "time",
-    };
-    list.iter()
-        .filter(|namespace| namespace.path().is_none())
-        .fold(0, |new, namespace| new | flag(name(namespace.typ())))
+/// As runc names it.
+fn keyring(id: &str, options: &Options) -> Option<Planned<InitStep>> {
+    let name = step::c_string(&format!("_ses.{id}"));
+    let because = "the keys of whoever starts it are not the container's";
+    (!options.no_new_keyring).then(|| Planned::new(InitStep::NewSessionKeyring { name }, because))
+}
+
+/// Whose terminal it is.
+enum OpenTerminal {
+    /// The first process's: /dev/console shows it.
+    OfTheContainer,
+    /// That of one more process.
+    Beside,
+}
+
+fn open_terminal(process: &Process, whose: OpenTerminal) -> InitStep {
+    InitStep::OpenTerminal {
+        multiplexer: c"/dev/pts/ptmx".to_owned(),
+        console: match whose {
+            OpenTerminal::OfTheContainer => Some(RootfsPath::new("/dev/console")),
+            OpenTerminal::Beside => None,
+        },
+        size: process.console_size().map(|size| (size.height() as u16, size.width() as u16)),
+    }
 }
 
 /// The names and the network that a new UTS and NET namespace start without.
@@ -239,11 +273,46 @@ mod tests {
         );
     }
 
+    /// What makes a plan join namespaces, run hooks and set what is a namespace's own.
+    pub(super) fn joined(config: &mut Value) {
+        let hook = |name: &str| json!([{"path": format!("/usr/bin/{name}"), "args": [name, "--now"], "env": ["A=b"], "timeout": 5}]);
+        config["hooks"] = json!({
+            "prestart": hook("first"), "createRuntime": hook("second"), "createContainer": hook("third"),
+            "startContainer": hook("fourth"), "poststart": hook("fifth"), "poststop": hook("sixth"),
+        });
+        config["linux"]["namespaces"] = json!([
+            {"type": "user", "path": "/proc/7/ns/user"}, {"type": "pid", "path": "/proc/7/ns/pid"},
+            {"type": "network", "path": "/run/netns/web"}, {"type": "mount"}, {"type": "uts"}, {"type": "time"},
+        ]);
+        config["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 86400}, "boottime": {"secs": -1, "nanosecs": 5}});
+        config["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1", "net.core.somaxconn": "512"});
+        config["process"]["apparmorProfile"] = "web".into();
+        config["process"]["scheduler"] =
+            json!({"policy": "SCHED_BATCH", "nice": 5, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
+        config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0});
+    }
+
+    /// The plan of one more process in a running container.
+    pub(super) fn executed() -> Plan {
+        let config = Config::parse(&template().to_string()).expect("valid");
+        let mut process = config.spec.process().clone().expect("it has one");
+        process.set_args(Some(vec!["ps".to_string()]));
+        let target = Target {
+            pid: 42,
+            namespaces: CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER,
+            cgroup: Some("/sys/fs/cgroup/glassbox-web".to_string()),
+            last_capability: 40,
+            home: None,
+        };
+        exec("web", &config.spec, &process, &target, &Options { no_new_keyring: true, ..Options::default() })
+            .expect("a plan")
+    }
+
     /// Plans that have every kind of step between them.
-    pub(super) fn all_kinds() -> [Plan; 3] {
+    pub(super) fn all_kinds() -> [Plan; 5] {
         let mut adopting = host();
         adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
-        [plan(|_| {}), plan(everything), planned(&template(), &adopting).expect("a plan")]
+        [plan(|_| {}), plan(everything), planned(&template(), &adopting).expect("a plan"), plan(joined), executed()]
     }
 
     pub(super) fn user_namespace(config: &mut Value) {
@@ -288,6 +357,8 @@ mod tests {
         init: close the file descriptors from 3 on (nothing of the host's stays open in the container)
         init: set the file mode creation mask to 0000 (modes are taken as they are written)
         init: start a session of its own (a container does not share our terminal's session)
+        init: join the new session keyring _ses.web (the keys of whoever starts it are not the container's)
+        init: run on every CPU that the cgroup allows (what binds the caller does not bind it)
         init: make a new cgroup namespace (linux.namespaces "cgroup")
         init: make the mounts of / rslave (no mount of the container may reach the host)
         init: mount /bundle/rootfs with all below it over itself and enter it (root.path)
@@ -356,7 +427,7 @@ mod tests {
         + beside: map groups in the user namespace: 65536 from 0 inside to 100000 outside (linux.gidMappings)
         + beside: map users in the user namespace: 65536 from 0 inside to 100000 outside (linux.uidMappings)
           init: close the file descriptors from 3 on (nothing of the host's stays open in the container)
-        + init: become root of the new user namespace (linux.namespaces "user")
+        + init: become root of the user namespace (linux.namespaces "user")
           init: mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
         + init: show /dev/null of the host at /dev/null (every container has this device)
         + init: show /dev/zero of the host at /dev/zero (every container has this device)
@@ -364,6 +435,90 @@ mod tests {
         + init: show /dev/random of the host at /dev/random (every container has this device)
         + init: show /dev/urandom of the host at /dev/urandom (every container has this device)
         + init: show /dev/tty of the host at /dev/tty (every container has this device)
+        "#);
+    }
+
+    #[test]
+    fn joined_namespaces_take_a_process_in_between_where_a_child_alone_can_be_in_them() {
+        insta::assert_snapshot!(difference(&plan(joined)), @r#"
+        - clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        - init: make a new cgroup namespace (linux.namespaces "cgroup")
+        - init: mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
+        - init: make the device /dev/null (1:3, mode 0666) (every container has this device)
+        - init: make the device /dev/zero (1:5, mode 0666) (every container has this device)
+        - init: make the device /dev/full (1:7, mode 0666) (every container has this device)
+        - init: make the device /dev/random (1:8, mode 0666) (every container has this device)
+        - init: make the device /dev/urandom (1:9, mode 0666) (every container has this device)
+        - init: make the device /dev/tty (5:0, mode 0666) (every container has this device)
+        - init: bring the loopback device lo up (many programs listen on 127.0.0.1)
+          host: attach a device filter of 11 rules to /sys/fs/cgroup/glassbox-web (linux.resources.devices)
+        + between: let no process of joined namespaces look into this one (processes of joined namespaces can see this one)
+        + between: get the AppArmor label "exec web" at execve (process.apparmorProfile)
+        + between: join the pid namespace of /proc/7/ns/pid (linux.namespaces[1])
+        + between: join the network namespace of /run/netns/web (linux.namespaces[2])
+        + between: join the user namespace of /proc/7/ns/user (linux.namespaces[0])
+        + clone: clone the process into new namespaces: mount, uts, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+          beside: set RLIMIT_NOFILE to 1024 (soft) and 1024 (hard) (process.rlimits[0])
+        + beside: schedule the process as SCHED_BATCH nice 5 (process.scheduler)
+        + beside: rank the process's input and output as IOPRIO_CLASS_IDLE, level 0 (process.ioPriority)
+        + hooks: run the prestart hook /usr/bin/first, for at most 5 s (hooks.prestart[0])
+        + hooks: run the createRuntime hook /usr/bin/second, for at most 5 s (hooks.createRuntime[0])
+          init: close the file descriptors from 3 on (nothing of the host's stays open in the container)
+        + init: become root of the user namespace (linux.namespaces "user")
+          init: run on every CPU that the cgroup allows (what binds the caller does not bind it)
+        + init: make a new time namespace, set its clocks and enter it: boottime -1 5, monotonic 86400 0 (linux.timeOffsets)
+          init: mount sysfs on /sys (ro,nosuid,nodev,noexec) (mounts[5])
+        + init: show /sys/fs/cgroup/glassbox-web of the host at /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6])
+        + init: show /dev/null of the host at /dev/null (every container has this device)
+        + init: show /dev/zero of the host at /dev/zero (every container has this device)
+        + init: show /dev/full of the host at /dev/full (every container has this device)
+        + init: show /dev/random of the host at /dev/random (every container has this device)
+        + init: show /dev/urandom of the host at /dev/urandom (every container has this device)
+        + init: show /dev/tty of the host at /dev/tty (every container has this device)
+          init: link /dev/ptmx to pts/ptmx (every container has this link)
+        + init: wait for the hooks (hooks)
+        + init: run the createContainer hook /usr/bin/third, for at most 5 s (hooks.createContainer[0])
+        + init: write "512" into /proc/sys/net/core/somaxconn (linux.sysctl["net.core.somaxconn"])
+        + init: write "1" into /proc/sys/net/ipv4/ip_forward (linux.sysctl["net.ipv4.ip_forward"])
+          init: wait for start (create makes the container, start runs it)
+        + init: run the startContainer hook /usr/bin/fourth, for at most 5 s (hooks.startContainer[0])
+        "#);
+    }
+
+    #[test]
+    fn a_joined_network_takes_none() {
+        let plan = plan(|config| config["linux"]["namespaces"][1]["path"] = "/run/netns/web".into());
+        insta::assert_snapshot!(difference(&plan), @"
+        - clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        - init: bring the loopback device lo up (many programs listen on 127.0.0.1)
+          host: attach a device filter of 11 rules to /sys/fs/cgroup/glassbox-web (linux.resources.devices)
+        + clone: clone the process into new namespaces: mount, uts, ipc, pid, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+          init: close the file descriptors from 3 on (nothing of the host's stays open in the container)
+        + init: join the network namespace of /run/netns/web (linux.namespaces[1])
+        ");
+    }
+
+    #[test]
+    fn one_more_process_in_a_container() {
+        insta::assert_snapshot!(lines(&executed()).join("\n"), @r#"
+        between: let no process of joined namespaces look into this one (the container's processes can see this one)
+        between: join the namespaces of process 42: mount, user, pid (exec joins a container)
+        clone: clone the process, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        beside: set RLIMIT_NOFILE to 1024 (soft) and 1024 (hard) (process.rlimits[0])
+        init: close the file descriptors from 3 on (nothing of the host's stays open in the container)
+        init: become root of the user namespace (linux.namespaces "user")
+        init: start a session of its own (a container does not share our terminal's session)
+        init: run on every CPU that the cgroup allows (what binds the caller does not bind it)
+        init: open a terminal and make it stdin, stdout and stderr (process.terminal)
+        init: drop 38 capabilities for good (process.capabilities.bounding)
+        init: go to / (process.cwd)
+        init: become user 0 and group 0 (process.user)
+        init: set the file mode creation mask to 0022 (process.user.umask)
+        init: keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE, CAP_AUDIT_WRITE (permitted the same, inheritable none, ambient none) (process.capabilities)
+        init: give up gaining privileges by execve (process.noNewPrivileges)
+        init: check that /usr/local/sbin/ps or its namesake further down PATH can be executed (process.args[0])
+        init: wait for start (exec tells its process id first)
+        init: become the program: ps (process.args)
         "#);
     }
 
@@ -510,11 +665,13 @@ mod tests {
                 assert!(script.contains(&format!("# {}. ", step["number"])), "{step}");
             }
         }
-        let all = "AdoptCgroup AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
+        let all = "AdoptCgroup AwaitHooks AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
             CloseDescriptors CopyUp CreateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
-            LoadSeccomp MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem NewSession NoNewPrivileges OpenTerminal \
-            PivotRoot ReadonlyPath SetCapabilities SetDomainname SetHostname SetMountPropagation SetOomScoreAdj \
-            SetPropagation SetRlimit SetUmask SwitchUser Unshare WriteCgroup WriteIdMap";
+            HideFromTracers JoinContainer JoinNamespace LoadSeccomp MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem \
+            NewSession NewSessionKeyring NewTimeNamespace NoNewPrivileges OpenTerminal PivotRoot ReadonlyPath RunHook \
+            SetCapabilities SetCpuAffinity SetDomainname SetHostname SetIoPriority SetLabel SetMountPropagation \
+            SetOomScoreAdj SetPropagation SetRlimit SetScheduler SetUmask SwitchUser Unshare WriteCgroup WriteIdMap \
+            WriteSysctl";
         assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all.split_whitespace().collect::<Vec<_>>());
     }
 }

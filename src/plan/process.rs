@@ -2,27 +2,41 @@
 
 use std::str::FromStr;
 
-use super::host::Host;
-use super::step::{HostStep, IdKind, IdRange, InitStep, Planned, RootfsPath, c_string};
-use crate::spec::oci::{Capabilities, LinuxIdMapping, Process, Spec};
+use super::step::{HostStep, IdKind, IdRange, InitStep, LabelKind, Planned, RootfsPath, Scheduling, c_string};
+use super::uapi::SCHED_FLAG_RESET_ON_FORK;
+use crate::spec::oci::{
+    Capabilities, LinuxIdMapping, LinuxSchedulerFlag, LinuxSchedulerPolicy, Process, Scheduler, Spec,
+};
 
 /// Where execvp(3) looks when `PATH` is not set.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What is done to the waiting process from outside.
-pub(super) fn beside(spec: &Spec) -> Vec<Planned<HostStep>> {
-    let mut steps = Vec::new();
+/// Who is to become whom: what does not come from the config.
+pub(super) struct Who<'a> {
+    /// The highest capability number that the kernel knows.
+    pub last_capability: u8,
+    /// The user's home directory, by the container's own /etc/passwd.
+    pub home: Option<&'a str>,
+}
+
+/// A user namespace's maps, which only someone outside may write.
+pub(super) fn id_maps(spec: &Spec) -> Vec<Planned<HostStep>> {
     let linux = spec.linux().as_ref();
     // Groups first: once setgroups is denied for a map, it stays denied.
-    for (kind, field, maps) in [
+    let maps = [
         (IdKind::Group, "linux.gidMappings", linux.and_then(|linux| linux.gid_mappings().as_deref())),
         (IdKind::User, "linux.uidMappings", linux.and_then(|linux| linux.uid_mappings().as_deref())),
-    ] {
-        if let Some(maps) = maps.filter(|maps| !maps.is_empty()) {
-            steps.push(Planned::new(HostStep::WriteIdMap { kind, ranges: maps.iter().map(range).collect() }, field));
-        }
-    }
-    let Some(process) = spec.process() else { return steps };
+    ];
+    let step = |(kind, field, maps): (_, _, Option<&[LinuxIdMapping]>)| {
+        let maps = maps.filter(|maps| !maps.is_empty())?;
+        Some(Planned::new(HostStep::WriteIdMap { kind, ranges: maps.iter().map(range).collect() }, field))
+    };
+    maps.into_iter().filter_map(step).collect()
+}
+
+/// What is set on the waiting process from outside, where there is still the power to raise it.
+pub(super) fn limits(process: &Process) -> Vec<Planned<HostStep>> {
+    let mut steps = Vec::new();
     for (index, limit) in process.rlimits().iter().flatten().enumerate() {
         let step = HostStep::SetRlimit { name: limit.typ().to_string(), soft: limit.soft(), hard: limit.hard() };
         steps.push(Planned::new(step, format!("process.rlimits[{index}]")));
@@ -30,7 +44,93 @@ pub(super) fn beside(spec: &Spec) -> Vec<Planned<HostStep>> {
     if let Some(value) = process.oom_score_adj() {
         steps.push(Planned::new(HostStep::SetOomScoreAdj { value }, "process.oomScoreAdj"));
     }
+    if let Some(scheduler) = process.scheduler() {
+        steps.push(Planned::new(HostStep::SetScheduler { scheduling: scheduling(scheduler) }, "process.scheduler"));
+    }
+    if let Some(priority) = process.io_priority() {
+        let (class, level) = (priority.class().to_string(), priority.priority() as u8);
+        steps.push(Planned::new(HostStep::SetIoPriority { class, level }, "process.ioPriority"));
+    }
     steps
+}
+
+fn scheduling(scheduler: &Scheduler) -> Scheduling {
+    // linux/sched.h
+    let policy_number = match scheduler.policy() {
+        LinuxSchedulerPolicy::SchedOther => 0,
+        LinuxSchedulerPolicy::SchedFifo => 1,
+        LinuxSchedulerPolicy::SchedRr => 2,
+        LinuxSchedulerPolicy::SchedBatch => 3,
+        LinuxSchedulerPolicy::SchedIso => 4,
+        LinuxSchedulerPolicy::SchedIdle => 5,
+        LinuxSchedulerPolicy::SchedDeadline => 6,
+    };
+    let bit = |flag: &LinuxSchedulerFlag| match flag {
+        LinuxSchedulerFlag::SchedResetOnFork => SCHED_FLAG_RESET_ON_FORK,
+        LinuxSchedulerFlag::SchedFlagReclaim => 0x02,
+        LinuxSchedulerFlag::SchedFlagDLOverrun => 0x04,
+        LinuxSchedulerFlag::SchedFlagKeepPolicy => 0x08,
+        LinuxSchedulerFlag::SchedFlagKeepParams => 0x10,
+        LinuxSchedulerFlag::SchedFlagUtilClampMin => 0x20,
+        LinuxSchedulerFlag::SchedFlagUtilClampMax => 0x40,
+    };
+    Scheduling {
+        policy: scheduler.policy().to_string(),
+        policy_number,
+        flags: scheduler.flags().iter().flatten().map(bit).fold(0, |all, one| all | one),
+        nice: scheduler.nice().unwrap_or(0),
+        priority: scheduler.priority().unwrap_or(0).max(0) as u32,
+        runtime: scheduler.runtime().unwrap_or(0),
+        deadline: scheduler.deadline().unwrap_or(0),
+        period: scheduler.period().unwrap_or(0),
+    }
+}
+
+/// The labels of security modules that the program gets.
+pub(super) fn labels(process: &Process) -> Vec<Planned<InitStep>> {
+    let given = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
+    let apparmor = given(process.apparmor_profile()).map(|profile| {
+        let step = InitStep::SetLabel { kind: LabelKind::Apparmor, text: c_string(&format!("exec {profile}")) };
+        Planned::new(step, "process.apparmorProfile")
+    });
+    let selinux = given(process.selinux_label()).map(|label| {
+        let step = InitStep::SetLabel { kind: LabelKind::Selinux, text: c_string(&label) };
+        Planned::new(step, "process.selinuxLabel")
+    });
+    apparmor.into_iter().chain(selinux).collect()
+}
+
+/// CPUs of the largest machines that there are: 16 words of 64.
+const ALL_CPUS: [u64; 16] = [u64::MAX; 16];
+
+/// What the caller is bound to (taskset(1)) does not bind the container; only the config does.
+pub(super) fn affinity(process: &Process) -> Planned<InitStep> {
+    let asked = process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.cpu_affinity_final().as_deref());
+    match asked {
+        Some(list) => Planned::new(InitStep::SetCpuAffinity { mask: cpu_mask(list) }, "process.execCPUAffinity.final"),
+        None => {
+            Planned::new(InitStep::SetCpuAffinity { mask: ALL_CPUS.to_vec() }, "what binds the caller does not bind it")
+        }
+    }
+}
+
+/// The CPUs for the time until then.
+pub(super) fn affinity_at_birth(process: &Process) -> Option<Planned<InitStep>> {
+    let list = process.exec_cpu_affinity().as_ref()?.initial().as_deref()?;
+    Some(Planned::new(InitStep::SetCpuAffinity { mask: cpu_mask(list) }, "process.execCPUAffinity.initial"))
+}
+
+/// `0-2,5` as bits. What is no list has been refused.
+fn cpu_mask(list: &str) -> Vec<u64> {
+    let mut mask = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        for cpu in first.parse().unwrap_or(0_usize)..=last.parse().unwrap_or(0) {
+            mask.resize(mask.len().max(cpu / 64 + 1), 0);
+            mask[cpu / 64] |= 1 << (cpu % 64);
+        }
+    }
+    mask
 }
 
 fn range(map: &LinuxIdMapping) -> IdRange {
@@ -44,19 +144,19 @@ pub(super) fn working_directory(process: &Process) -> Option<Planned<InitStep>> 
     (!root).then(|| Planned::new(InitStep::MakeDirectory { target }, "process.cwd"))
 }
 
-/// From the working directory to execve: power is given away last, and what cannot be undone comes after everything else.
-pub(super) fn become_program(
+/// From the working directory to the last capability: power is given away last, and what cannot be undone comes after
+/// everything else.
+///
+/// `filter` is taken where it must be loaded while there is still the power for it.
+pub(super) fn give_power_away(
     process: &Process,
-    host: &Host,
-    mut seccomp: Option<Planned<InitStep>>,
+    who: &Who<'_>,
+    filter: &mut Option<Planned<InitStep>>,
 ) -> Vec<Planned<InitStep>> {
     let mut steps = Vec::new();
     let confined = process.no_new_privileges() == Some(true);
     // seccomp(2) takes a filter from whoever can gain no privileges, or else has CAP_SYS_ADMIN: now, and soon no more.
-    steps.extend(seccomp.take_if(|_| !confined));
-    let args = process.args().as_deref().unwrap_or_default();
-    let env = environment(process, host);
-    let candidates: Vec<_> = candidates(&args[0], &env, &process.cwd().to_string_lossy());
+    steps.extend(filter.take_if(|_| !confined));
     let capabilities = process.capabilities().clone().unwrap_or_else(|| {
         // The type's own default fills the inheritable and ambient sets; absent means none.
         let mut none = crate::spec::oci::LinuxCapabilities::default();
@@ -64,7 +164,7 @@ pub(super) fn become_program(
         none
     });
     let bounding = mask(capabilities.bounding());
-    let drop: Vec<u8> = (0..=host.last_capability).filter(|number| bounding & (1 << number) == 0).collect();
+    let drop: Vec<u8> = (0..=who.last_capability).filter(|number| bounding & (1 << number) == 0).collect();
     if !drop.is_empty() {
         steps.push(Planned::new(InitStep::DropBounding { drop }, "process.capabilities.bounding"));
     }
@@ -86,12 +186,27 @@ pub(super) fn become_program(
     if confined {
         steps.push(Planned::new(InitStep::NoNewPrivileges, "process.noNewPrivileges"));
     }
+    steps
+}
+
+/// The end: look for the program, wait, run the hooks that come after the wait, become the program.
+pub(super) fn become_program(
+    process: &Process,
+    who: &Who<'_>,
+    waits: &'static str,
+    hooks: impl Iterator<Item = Planned<InitStep>>,
+    mut filter: Option<Planned<InitStep>>,
+) -> Vec<Planned<InitStep>> {
+    let args = process.args().as_deref().unwrap_or_default();
+    let env = environment(process, who);
+    let candidates: Vec<_> = candidates(&args[0], &env, &process.cwd().to_string_lossy());
     let find = InitStep::FindExecutable { candidates: candidates.clone() };
-    steps.push(Planned::new(find, "process.args[0]"));
+    let mut steps = vec![Planned::new(find, "process.args[0]")];
     // The agent has its descriptor before the container counts as created; else the filter sees nothing but execve.
-    steps.extend(seccomp.take_if(|planned| matches!(planned.step, InitStep::LoadSeccomp { listener: Some(_), .. })));
-    steps.push(Planned::new(InitStep::AwaitStart, "create makes the container, start runs it"));
-    steps.extend(seccomp);
+    steps.extend(filter.take_if(|planned| matches!(planned.step, InitStep::LoadSeccomp { listener: Some(_), .. })));
+    steps.push(Planned::new(InitStep::AwaitStart, waits));
+    steps.extend(hooks);
+    steps.extend(filter);
     let args = args.iter().map(|arg| c_string(arg)).collect();
     let env = env.iter().map(|variable| c_string(variable)).collect();
     steps.push(Planned::new(InitStep::Execute { candidates, args, env }, "process.args"));
@@ -99,10 +214,10 @@ pub(super) fn become_program(
 }
 
 /// The config's environment, with HOME as runc adds it.
-fn environment(process: &Process, host: &Host) -> Vec<String> {
+fn environment(process: &Process, who: &Who<'_>) -> Vec<String> {
     let mut env = process.env().clone().unwrap_or_default();
     if !env.iter().any(|variable| variable.starts_with("HOME=")) {
-        env.push(format!("HOME={}", host.home.as_deref().unwrap_or("/")));
+        env.push(format!("HOME={}", who.home.unwrap_or("/")));
     }
     env
 }

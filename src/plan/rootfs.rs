@@ -121,7 +121,7 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
         (_, Some(recursive), _) => bind(source, target.clone(), recursive, parsed.attributes),
         (_, _, "bind") => bind(source, target.clone(), false, parsed.attributes),
         // Without a cgroup namespace a new cgroup2 mount would show the host's whole tree: show the container's part.
-        (_, _, "cgroup" | "cgroup2") if !new_cgroup_namespace(spec) => {
+        (_, _, "cgroup" | "cgroup2") if !own_cgroup_namespace(spec) => {
             bind(cgroup.map(str::to_string), target.clone(), false, parsed.attributes)
         }
         _ => InitStep::MountFilesystem {
@@ -152,14 +152,14 @@ fn bind(source: Option<String>, target: RootfsPath, recursive: bool, attributes:
     InitStep::BindMount { source: c_string(source.as_deref().unwrap_or_default()), target, recursive, attributes }
 }
 
-fn new_cgroup_namespace(spec: &Spec) -> bool {
-    super::namespaces(spec) & CLONE_NEWCGROUP != 0
+fn own_cgroup_namespace(spec: &Spec) -> bool {
+    super::namespaces::own(spec) & CLONE_NEWCGROUP != 0
 }
 
 fn devices(spec: &Spec, host: &Host, steps: &mut Steps) {
     let configured = spec.linux().as_ref().and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
     // The kernel lets nobody make device nodes in a user namespace: show the host's own.
-    let bound = host.in_user_namespace || super::namespaces(spec) & CLONE_NEWUSER != 0;
+    let bound = host.in_user_namespace || super::namespaces::own(spec) & CLONE_NEWUSER != 0;
     for (name, major, minor) in DEFAULT_DEVICES {
         let path = format!("/dev/{name}");
         if configured.iter().any(|device| device.path().to_string_lossy() == path) {

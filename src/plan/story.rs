@@ -4,7 +4,7 @@ use super::step::*;
 
 /// A step with its place in the story.
 pub struct Numbered<'a, S> {
-    /// Counted through all lanes: host, clone, beside, init.
+    /// Counted through all lanes: host, between, clone, beside, hooks, init.
     pub number: usize,
     /// What is done.
     pub step: &'a S,
@@ -17,13 +17,18 @@ pub struct Numbered<'a, S> {
 impl Plan {
     /// The steps before the process.
     pub fn host_numbered(&self) -> impl Iterator<Item = Numbered<'_, HostStep>> {
-        numbered(&self.host, 1, HostStep::describe)
+        numbered(&self.host, self.first(Lane::Host), HostStep::describe)
+    }
+
+    /// The steps of the process in between.
+    pub fn between_numbered(&self) -> impl Iterator<Item = Numbered<'_, InitStep>> {
+        numbered(&self.between, self.first(Lane::Between), InitStep::describe)
     }
 
     /// The process's birth.
     pub fn clone_numbered(&self) -> Numbered<'_, Clone3> {
         Numbered {
-            number: self.host.len() + 1,
+            number: self.first(Lane::Clone),
             step: &self.clone,
             sentence: self.clone.describe(),
             because: "linux.namespaces",
@@ -32,12 +37,29 @@ impl Plan {
 
     /// The steps beside the process.
     pub fn beside_numbered(&self) -> impl Iterator<Item = Numbered<'_, HostStep>> {
-        numbered(&self.beside, self.host.len() + 2, HostStep::describe)
+        numbered(&self.beside, self.first(Lane::Beside), HostStep::describe)
+    }
+
+    /// The hooks that run while the process waits a second time.
+    pub fn hooks_numbered(&self) -> impl Iterator<Item = Numbered<'_, HostStep>> {
+        numbered(&self.hooks, self.first(Lane::Hooks), HostStep::describe)
     }
 
     /// The steps of the process itself.
     pub fn init_numbered(&self) -> impl Iterator<Item = Numbered<'_, InitStep>> {
-        numbered(&self.init, self.host.len() + 2 + self.beside.len(), InitStep::describe)
+        numbered(&self.init, self.first(Lane::Init), InitStep::describe)
+    }
+
+    /// The number of the first step of a lane.
+    pub fn first(&self, lane: Lane) -> usize {
+        let lengths = [
+            (Lane::Host, self.host.len()),
+            (Lane::Between, self.between.len()),
+            (Lane::Clone, 1),
+            (Lane::Beside, self.beside.len()),
+            (Lane::Hooks, self.hooks.len()),
+        ];
+        1 + lengths.iter().filter(|(before, _)| *before < lane).map(|(_, length)| length).sum::<usize>()
     }
 }
 
@@ -59,10 +81,14 @@ fn numbered<'a, S>(
 pub enum Lane {
     /// We, before the process exists.
     Host,
+    /// A process in between, which joins namespaces and makes the container's own.
+    Between,
     /// The process's birth.
     Clone,
     /// We, while the process waits.
     Beside,
+    /// Hooks, while the process waits with its files in place.
+    Hooks,
     /// The process itself.
     Init,
 }
@@ -72,18 +98,22 @@ impl Lane {
     pub fn heading(self) -> &'static str {
         match self {
             Lane::Host => "On the host, before its process exists",
+            Lane::Between => "In between, by a process that joins",
             Lane::Clone => "Its process",
             Lane::Beside => "Beside the process, while it waits",
+            Lane::Hooks => "Hooks, once its files are in place",
             Lane::Init => "Inside, by the process itself",
         }
     }
 
-    /// `host`, `clone`, `beside` or `init`.
+    /// `host`, `between`, `clone`, `beside`, `hooks` or `init`.
     pub fn name(self) -> &'static str {
         match self {
             Lane::Host => "host",
+            Lane::Between => "between",
             Lane::Clone => "clone",
             Lane::Beside => "beside",
+            Lane::Hooks => "hooks",
             Lane::Init => "init",
         }
     }
@@ -106,8 +136,10 @@ impl Plan {
     /// Every step, in order.
     pub fn story(&self) -> Vec<Line> {
         let mut story: Vec<_> = self.host_numbered().map(|step| line(Lane::Host, &step)).collect();
+        story.extend(self.between_numbered().map(|step| line(Lane::Between, &step)));
         story.push(line(Lane::Clone, &self.clone_numbered()));
         story.extend(self.beside_numbered().map(|step| line(Lane::Beside, &step)));
+        story.extend(self.hooks_numbered().map(|step| line(Lane::Hooks, &step)));
         story.extend(self.init_numbered().map(|step| line(Lane::Init, &step)));
         story
     }

@@ -29,7 +29,33 @@ impl HostStep {
                 format!("set {name} to {} (soft) and {} (hard)", amount(*soft), amount(*hard))
             }
             HostStep::SetOomScoreAdj { value } => format!("set the process's oom_score_adj to {value}"),
+            HostStep::SetScheduler { scheduling } => format!("schedule the process as {}", scheduling.describe()),
+            HostStep::SetIoPriority { class, level } => {
+                format!("rank the process's input and output as {class}, level {level}")
+            }
+            HostStep::RunHook { kind, hook } => hook.describe(*kind),
         }
+    }
+}
+
+impl Scheduling {
+    fn describe(&self) -> String {
+        let numbers = [
+            ("nice", i128::from(self.nice)),
+            ("priority", self.priority.into()),
+            ("runtime", self.runtime.into()),
+            ("deadline", self.deadline.into()),
+            ("period", self.period.into()),
+        ];
+        let set = numbers.iter().filter(|(_, value)| *value != 0).map(|(name, value)| format!(" {name} {value}"));
+        format!("{}{}", self.policy, set.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl Hook {
+    fn describe(&self, kind: HookKind) -> String {
+        let timeout = self.timeout.map(|seconds| format!(", for at most {seconds} s")).unwrap_or_default();
+        format!("run the {} hook {}{timeout}", kind.name(), text(&self.path))
     }
 }
 
@@ -38,6 +64,15 @@ impl IdKind {
         match self {
             IdKind::User => "users",
             IdKind::Group => "groups",
+        }
+    }
+}
+
+impl LabelKind {
+    fn describe(self) -> &'static str {
+        match self {
+            LabelKind::Apparmor => "AppArmor",
+            LabelKind::Selinux => "SELinux",
         }
     }
 }
@@ -52,7 +87,32 @@ impl InitStep {
     /// One sentence, imperative, without a full stop.
     pub fn describe(&self) -> String {
         match self {
-            InitStep::BecomeRoot => "become root of the new user namespace".to_string(),
+            InitStep::HideFromTracers => "let no process of joined namespaces look into this one".to_string(),
+            InitStep::JoinNamespace { namespace, path } => {
+                format!("join the {} namespace of {}", namespace_names(*namespace).join(", "), text(path))
+            }
+            InitStep::JoinContainer { namespaces, pid } => {
+                format!("join the namespaces of process {pid}: {}", namespace_names(*namespaces).join(", "))
+            }
+            InitStep::NewTimeNamespace { offsets } => match offsets.is_empty() {
+                true => "make a new time namespace and enter it".to_string(),
+                false => format!(
+                    "make a new time namespace, set its clocks and enter it: {}",
+                    text(offsets).trim_end().replace('\n', ", ")
+                ),
+            },
+            InitStep::WriteSysctl { path, value } => format!("write {:?} into {}", text(value), text(path)),
+            InitStep::NewSessionKeyring { name } => format!("join the new session keyring {}", text(name)),
+            InitStep::SetCpuAffinity { mask } => match mask.iter().all(|word| *word == u64::MAX) {
+                true => "run on every CPU that the cgroup allows".to_string(),
+                false => format!("run on the CPUs {}", join(&cpus(mask))),
+            },
+            InitStep::SetLabel { kind, text: label } => {
+                format!("get the {} label {:?} at execve", kind.describe(), text(label))
+            }
+            InitStep::AwaitHooks => "wait for the hooks".to_string(),
+            InitStep::RunHook { kind, hook } => hook.describe(*kind),
+            InitStep::BecomeRoot => "become root of the user namespace".to_string(),
             InitStep::NewSession => "start a session of its own".to_string(),
             InitStep::Unshare { namespaces } => {
                 format!("make a new {} namespace", namespace_names(*namespaces).join(", "))
@@ -98,8 +158,10 @@ impl InitStep {
             InitStep::BringLoopbackUp { device } => format!("bring the loopback device {} up", text(device)),
             InitStep::OpenTerminal { console, size, .. } => {
                 let size = size.map(|(rows, columns)| format!(" of {columns}x{rows}")).unwrap_or_default();
-                let console = console.in_container();
-                format!("open a terminal{size}, make it stdin, stdout and stderr, and show it at {console}")
+                let console = console.as_ref().map(|console| format!(", and show it at {}", console.in_container()));
+                let and = if console.is_some() { "," } else { " and" };
+                let console = console.unwrap_or_default();
+                format!("open a terminal{size}{and} make it stdin, stdout and stderr{console}")
             }
             InitStep::ReadonlyPath { path, .. } => format!("make {} read-only", text(path)),
             InitStep::MaskPath { path, .. } => format!("mask {}", text(path)),
@@ -143,9 +205,11 @@ impl InitStep {
 impl Clone3 {
     /// One sentence, imperative, without a full stop.
     pub fn describe(&self) -> String {
-        let namespaces = namespace_names(self.namespaces);
         let cgroup = self.cgroup.as_ref().map(|path| format!(", born into the cgroup {path}")).unwrap_or_default();
-        format!("clone the process into new namespaces: {}{cgroup}", namespaces.join(", "))
+        match namespace_names(self.namespaces).join(", ").as_str() {
+            "" => format!("clone the process{cgroup}"),
+            namespaces => format!("clone the process into new namespaces: {namespaces}{cgroup}"),
+        }
     }
 }
 
@@ -211,6 +275,12 @@ fn amount(limit: u64) -> String {
 
 fn join(numbers: &[u32]) -> String {
     numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn cpus(mask: &[u64]) -> Vec<u32> {
+    let bits =
+        mask.iter().zip(0_u32..).flat_map(|(word, index)| (0..64).map(move |bit| (word >> bit & 1, index * 64 + bit)));
+    bits.filter(|(bit, _)| *bit == 1).map(|(_, cpu)| cpu).collect()
 }
 
 fn one_of(candidates: &[std::ffi::CString]) -> String {

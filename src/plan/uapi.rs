@@ -18,10 +18,19 @@ pub const CLONE_NEWNS: u64 = 0x0002_0000;
 pub const CLONE_NEWCGROUP: u64 = 0x0200_0000;
 /// A new user namespace.
 pub const CLONE_NEWUSER: u64 = 0x1000_0000;
+/// A new UTS namespace.
+pub const CLONE_NEWUTS: u64 = 0x0400_0000;
+/// A new IPC namespace.
+pub const CLONE_NEWIPC: u64 = 0x0800_0000;
+/// A new time namespace.
+pub const CLONE_NEWTIME: u64 = 0x0000_0080;
 /// A new PID namespace.
 pub const CLONE_NEWPID: u64 = 0x2000_0000;
 /// A new network namespace.
 pub const CLONE_NEWNET: u64 = 0x4000_0000;
+
+/// sched_setattr(2): children start with the default policy.
+pub const SCHED_FLAG_RESET_ON_FORK: u64 = 0x01;
 
 /// mknod(2): the kind of a file in its mode.
 pub const S_IFMT: u32 = 0o170_000;

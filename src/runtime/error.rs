@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::state::Status;
 use crate::cgroup::CgroupError;
-use crate::plan::{InitStep, PlanError};
+use crate::plan::{InitStep, LabelKind, PlanError};
 use crate::spec::{IdError, SpecError};
 use crate::sys::{Call, Failure, errno_name};
 
@@ -68,6 +68,18 @@ pub enum RuntimeError {
         /// A system call filter was on it, or about to be.
         filtered: bool,
     },
+    /// A hook failed.
+    #[error("{field}: the hook {path:?} failed: {end}{}", if output.is_empty() { String::new() } else { format!(": {output}") })]
+    Hook {
+        /// As `hooks.createRuntime[0]`.
+        field: String,
+        /// Its program.
+        path: String,
+        /// How it ended.
+        end: String,
+        /// The first of what it wrote.
+        output: String,
+    },
     /// The program is not there or may not be run.
     #[error("unable to start container process: exec: {program:?}: {}", exec_message(program, *errno))]
     Exec {
@@ -82,6 +94,12 @@ pub enum RuntimeError {
     /// There is no container of this id.
     #[error("container {0:?} does not exist")]
     NotFound(String),
+    /// No process can be started in a container of this state.
+    #[error("cannot exec in a {status} container{}", if *status == Status::Paused { " (use --ignore-paused to override)" } else { "" })]
+    CannotExec {
+        /// The container's state.
+        status: Status,
+    },
     /// There is no process to act on.
     #[error("container not running")]
     NotRunning,
@@ -206,6 +224,24 @@ fn init_hint(step: &InitStep, failure: Failure) -> Option<String> {
         }
         (InitStep::MountFilesystem { .. } | InitStep::BindMount { .. }, Errno::LOOP) => {
             "A symbolic link stands in the way of the mount's destination: remove it from the rootfs."
+        }
+        (InitStep::JoinNamespace { .. }, Errno::NOENT) => {
+            "There is no such namespace: check the path in linux.namespaces[]."
+        }
+        (InitStep::JoinNamespace { .. }, Errno::INVAL) => {
+            "The file is no namespace of that type: check path and type in linux.namespaces[]."
+        }
+        (InitStep::WriteSysctl { .. }, Errno::NOENT) => {
+            "This kernel has no such parameter, or its module is not loaded: check linux.sysctl."
+        }
+        (InitStep::WriteSysctl { .. }, Errno::INVAL | Errno::RANGE) => {
+            "The kernel does not accept this value: change it in linux.sysctl."
+        }
+        (InitStep::SetLabel { kind: LabelKind::Apparmor, .. }, _) => {
+            "Load the profile with apparmor_parser, or take process.apparmorProfile out of config.json."
+        }
+        (InitStep::SetLabel { kind: LabelKind::Selinux, .. }, _) => {
+            "This kernel runs no SELinux, or has no such label: take process.selinuxLabel out of config.json."
         }
         (InitStep::SetCapabilities { .. } | InitStep::DropBounding { .. }, Errno::PERM) => {
             "We do not have these capabilities ourselves: ask for fewer in process.capabilities."

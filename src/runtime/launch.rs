@@ -4,16 +4,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::error::RuntimeError;
+use super::hooks;
+use super::host::host_step;
 use super::init::{self, Wires};
 use super::seccomp;
-use super::state::Record;
+use super::state::{Record, Status};
 use super::wire::Message;
-use crate::cgroup::{Cgroup, CgroupError};
-use crate::plan::{HostStep, IdKind, IdRange, InitStep, Plan};
+use crate::cgroup::Cgroup;
+use crate::plan::{self, HookKind, HostStep, InitStep, Lane, Plan};
+use crate::spec::oci::Spec;
 use crate::sys::{self, CStringArray, Call, Failure};
 
 /// A process that has done all its steps up to `AwaitStart`, and waits for our word.
@@ -37,11 +40,18 @@ pub(super) fn prepare_host(plan: &Plan, done: &mut usize) -> Result<(), RuntimeE
     Ok(())
 }
 
-/// Makes the process and carries out the plan up to `AwaitStart`. `listener` is the socket that `start` will connect to; without one the
-/// process goes on when [`Waiting::go`] says so.
-/// `record` is what a system call filter's agent is told of the container.
-pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>, record: &Record) -> Result<Waiting, RuntimeError> {
-    let cgroup = plan.clone.cgroup.as_ref().map(|path| Cgroup::open(Path::new(path))).transpose()?;
+/// What a process is made with, beside its plan.
+pub(super) struct With<'a> {
+    /// The container, as hooks are told of it.
+    pub record: &'a Record,
+    /// The socket that `start` will connect to; without one the process goes on when [`Waiting::go`] says so.
+    pub listener: Option<&'a UnixListener>,
+    /// The first process of the container that is joined.
+    pub target: Option<BorrowedFd<'a>>,
+}
+
+/// Makes the process and carries out the plan up to `AwaitStart`.
+pub(super) fn launch(plan: &Plan, with: &With<'_>) -> Result<Waiting, RuntimeError> {
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(|errno| RuntimeError::io("socketpair", &errno.into()))?;
@@ -49,20 +59,20 @@ pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>, record: &Reco
         unreachable!("a plan ends with Execute")
     };
     let (args, env) = (CStringArray::new(args), CStringArray::new(env));
+    let hooks: Vec<_> = plan.init.iter().filter_map(|planned| hook_arrays(&planned.step)).collect();
     let wires = Wires {
         sync: theirs.as_fd(),
-        start: listener.map(AsFd::as_fd),
-        wait_for_parent: !plan.beside.is_empty(),
+        start: with.listener.map(AsFd::as_fd),
+        wait_for_parent: waits_first(plan),
         args: &args,
         env: &env,
+        hooks: &hooks,
+        target: with.target,
     };
-    let spawned =
-        sys::spawn(plan.clone.namespaces, cgroup.as_ref().map(Cgroup::as_fd), || init::run(&plan.init, &wires))
-            .map_err(|failure| clone_failed(plan, failure))?;
+    let mut waiting = give_birth(plan, ours, &wires)?;
     // Our copy of its end would hide the end of file when it dies.
     drop(theirs);
-    let mut waiting = Waiting { pid: spawned.pid, pidfd: spawned.pidfd, terminal: None, sync: ours };
-    match waiting.prepare(plan, record) {
+    match waiting.prepare(plan, with.record) {
         Ok(()) => Ok(waiting),
         Err(error) => {
             waiting.abandon();
@@ -71,13 +81,50 @@ pub(super) fn launch(plan: &Plan, listener: Option<&UnixListener>, record: &Reco
     }
 }
 
+/// Whether the process waits before its first step: for what is done beside it, or until we know of it.
+fn waits_first(plan: &Plan) -> bool {
+    !plan.beside.is_empty() || !plan.between.is_empty()
+}
+
+fn hook_arrays(step: &InitStep) -> Option<(CStringArray<'_>, CStringArray<'_>)> {
+    match step {
+        InitStep::RunHook { hook, .. } => Some((CStringArray::new(&hook.args), CStringArray::new(&hook.env))),
+        _ => None,
+    }
+}
+
+/// The process itself, by way of one in between where the plan has steps for that.
+fn give_birth(plan: &Plan, ours: OwnedFd, wires: &Wires<'_>) -> Result<Waiting, RuntimeError> {
+    let cgroup = plan.clone.cgroup.as_ref().map(|path| Cgroup::open(Path::new(path))).transpose()?;
+    let cgroup = cgroup.as_ref().map(Cgroup::as_fd);
+    if plan.between.is_empty() {
+        let spawned = sys::spawn(plan.clone.namespaces, cgroup, || init::run(&plan.init, wires))
+            .map_err(|failure| clone_failed(plan, failure))?;
+        return Ok(Waiting { pid: spawned.pid, pidfd: spawned.pidfd, terminal: None, sync: ours });
+    }
+    let between = || init::run_between(&plan.between, plan.clone.namespaces, &plan.init, wires);
+    let between = sys::spawn(0, cgroup, between).map_err(|failure| clone_failed(plan, failure))?;
+    // It says one thing and ends: this wait is as short as its steps. Its end shows by its pidfd, as we hold the other end
+    // of the socket ourselves.
+    sys::wait_for_exit(between.pidfd.as_fd())
+        .map_err(|errno| RuntimeError::io("wait for the process in between", &errno.into()))?;
+    let mut told = [PollFd::new(&ours, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut told, Some(&now)).map_err(|errno| RuntimeError::io("poll", &errno.into()))? == 0 {
+        return Err(died(plan));
+    }
+    match receive(ours.as_fd(), plan)? {
+        Some((Message::Born { pid }, Some(pidfd))) => Ok(Waiting { pid, pidfd, terminal: None, sync: ours }),
+        Some(_) | None => Err(died(plan)),
+    }
+}
+
 impl Waiting {
     fn prepare(&mut self, plan: &Plan, record: &Record) -> Result<(), RuntimeError> {
-        for (index, planned) in plan.beside.iter().enumerate() {
-            let number = plan.host.len() + 2 + index;
-            host_step(&planned.step, Some(self.pid)).map_err(|failed| failed.at(number, &planned.step))?;
+        for numbered in plan.beside_numbered() {
+            host_step(numbered.step, Some(self.pid)).map_err(|failed| failed.at(numbered.number, numbered.step))?;
         }
-        if !plan.beside.is_empty() {
+        if waits_first(plan) {
             // A process that died meanwhile shows in what it sends, or does not send, below.
             let _ = Message::Go.send(self.sync.as_fd(), None);
         }
@@ -88,9 +135,36 @@ impl Waiting {
                 Some((Message::Filter { number }, _)) => {
                     seccomp::hand_over(plan, record, (self.pid, self.pidfd.as_fd()), number)?
                 }
-                Some((Message::Go | Message::Failed { .. }, _)) | None => return Err(died(plan)),
+                Some((Message::Hooks, _)) => self.run_hooks(plan, record)?,
+                Some((
+                    Message::Go
+                    | Message::Failed { .. }
+                    | Message::HookFailed { .. }
+                    | Message::Born { .. }
+                    | Message::File,
+                    _,
+                ))
+                | None => return Err(died(plan)),
             }
         }
+    }
+
+    /// Runs our own hooks, then gives the process what its hooks need.
+    fn run_hooks(&self, plan: &Plan, record: &Record) -> Result<(), RuntimeError> {
+        let state = |status| hooks::state(record, status, self.pid);
+        let creating = state(Status::Creating);
+        for planned in &plan.hooks {
+            if let HostStep::RunHook { kind, hook } = &planned.step {
+                hooks::run(*kind, hook, &planned.because, &creating)?;
+            }
+        }
+        for text in [&creating, &state(Status::Created), ""] {
+            let file = hooks::file(text)?;
+            Message::File
+                .send(self.sync.as_fd(), Some(file.as_fd()))
+                .map_err(|failure| call("give the container's process the files of its hooks", failure))?;
+        }
+        Message::Go.send(self.sync.as_fd(), None).map_err(|failure| call("let the container's process go on", failure))
     }
 
     /// Lets the process go on: to execve, or with a listener to its wait for `start`.
@@ -121,8 +195,28 @@ fn libc_sigkill() -> i32 {
 /// The next message; a failure that the process reports comes back as the error that it is.
 pub(super) fn receive(socket: BorrowedFd<'_>, plan: &Plan) -> Result<Option<(Message, Option<OwnedFd>)>, RuntimeError> {
     match Message::receive(socket).map_err(|failure| call("hear from the container's process", failure))? {
-        Some((Message::Failed { step, failure }, _)) => Err(init_failed(plan, step as usize, failure)),
+        Some((Message::Failed { between: true, step, failure }, _)) => {
+            Err(between_failed(plan, step as usize, failure))
+        }
+        Some((Message::Failed { between: false, step, failure }, _)) => Err(init_failed(plan, step as usize, failure)),
+        Some((Message::HookFailed { hook, end }, output)) => {
+            let mut hooks = plan.init.iter().filter_map(|planned| match &planned.step {
+                InitStep::RunHook { hook, .. } => Some((planned.because.as_ref(), hook)),
+                _ => None,
+            });
+            let failed = hooks.nth(hook as usize);
+            Err(failed.map_or_else(|| died(plan), |(field, hook)| hooks::failed(field, hook, end, output.as_ref())))
+        }
         message => Ok(message),
+    }
+}
+
+fn between_failed(plan: &Plan, index: usize, failure: Failure) -> RuntimeError {
+    match plan.between_numbered().nth(index) {
+        Some(numbered) => {
+            RuntimeError::InitStep { number: numbered.number, step: Box::new(numbered.step.clone()), failure }
+        }
+        None => clone_failed(plan, failure),
     }
 }
 
@@ -136,11 +230,9 @@ fn init_failed(plan: &Plan, index: usize, failure: Failure) -> RuntimeError {
             let program = args.first().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
             RuntimeError::Exec { program, errno: failure.errno }
         }
-        step => RuntimeError::InitStep {
-            number: plan.host.len() + 1 + plan.beside.len() + index + 1,
-            step: Box::new(step.clone()),
-            failure,
-        },
+        step => {
+            RuntimeError::InitStep { number: plan.first(Lane::Init) + index, step: Box::new(step.clone()), failure }
+        }
     }
 }
 
@@ -153,133 +245,33 @@ fn died(plan: &Plan) -> RuntimeError {
 
 fn clone_failed(plan: &Plan, failure: Failure) -> RuntimeError {
     let step = plan.clone.describe();
-    RuntimeError::HostStep { number: plan.host.len() + 1, step, cause: failure.to_string(), errno: failure.errno }
+    RuntimeError::HostStep { number: plan.first(Lane::Clone), step, cause: failure.to_string(), errno: failure.errno }
 }
 
 fn call(what: &str, failure: Failure) -> RuntimeError {
     RuntimeError::Call { what: what.to_string(), cause: failure.to_string() }
 }
 
-/// A step's failure, before it is known which number the step has.
-struct StepFailed {
-    cause: String,
-    errno: Errno,
-}
-
-impl StepFailed {
-    fn at(self, number: usize, step: &HostStep) -> RuntimeError {
-        RuntimeError::HostStep { number, step: step.describe(), cause: self.cause, errno: self.errno }
-    }
-}
-
-impl From<CgroupError> for StepFailed {
-    fn from(error: CgroupError) -> Self {
-        StepFailed { cause: error.to_string(), errno: error.errno }
-    }
-}
-
-impl From<Failure> for StepFailed {
-    fn from(failure: Failure) -> Self {
-        StepFailed { cause: failure.to_string(), errno: failure.errno }
-    }
-}
-
-/// Does one step of ours; `pid` is the waiting process, for the steps beside it.
-fn host_step(step: &HostStep, pid: Option<i32>) -> Result<(), StepFailed> {
-    let process = |file: &str| format!("/proc/{}/{file}", pid.expect("a step beside the process has one"));
-    match step {
-        HostStep::CreateCgroup { path } => Ok(Cgroup::create(Path::new(path))?),
-        HostStep::AdoptCgroup { path } => adopt(&Cgroup::open(Path::new(path))?),
-        HostStep::EnableControllers { path, required, wanted } => {
-            enable(&Cgroup::open(Path::new(path))?, required, wanted)
-        }
-        HostStep::WriteCgroup { path, write } => Ok(Cgroup::open(Path::new(path))?.apply(write)?),
-        HostStep::FilterDevices { path, rules } => Ok(Cgroup::open(Path::new(path))?.filter_devices(rules)?),
-        HostStep::WriteIdMap { kind, ranges } => {
-            let file = match kind {
-                IdKind::User => process("uid_map"),
-                IdKind::Group => process("gid_map"),
-            };
-            write_file(&file, &ranges.iter().map(id_line).collect::<String>())
-        }
-        HostStep::SetRlimit { name, soft, hard } => {
-            let errno = || StepFailed { cause: format!("{name} is unknown to this machine"), errno: Errno::INVAL };
-            let resource = resource_number(name).ok_or_else(errno)?;
-            Ok(sys::prlimit(pid.expect("a step beside the process has one"), resource, *soft, *hard)?)
-        }
-        HostStep::SetOomScoreAdj { value } => write_file(&process("oom_score_adj"), &value.to_string()),
-    }
-}
-
-fn adopt(cgroup: &Cgroup) -> Result<(), StepFailed> {
-    let busy = |why: &str| StepFailed { cause: format!("{:?} {why}", cgroup.path()), errno: Errno::BUSY };
-    if cgroup.populated()? {
-        return Err(busy("has processes"));
-    }
-    match cgroup.read_key("cgroup.events", "frozen")? {
-        Some(1) => Err(busy("is frozen")),
-        _ => Ok(()),
-    }
-}
-
-fn enable(cgroup: &Cgroup, required: &[String], wanted: &[String]) -> Result<(), StepFailed> {
-    let words =
-        |names: &mut dyn Iterator<Item = &String>| names.map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
-    let all = cgroup.write("cgroup.subtree_control", &words(&mut required.iter().chain(wanted)));
-    if all.is_ok() {
-        return Ok(());
-    }
-    // One that the kernel refuses makes it refuse them all: those that only count may be the reason.
-    for name in wanted {
-        let _ = cgroup.write("cgroup.subtree_control", &format!("+{name}"));
-    }
-    match required.is_empty() {
-        true => Ok(()),
-        false => Ok(cgroup.write("cgroup.subtree_control", &words(&mut required.iter()))?),
-    }
-}
-
-fn id_line(range: &IdRange) -> String {
-    format!("{} {} {}\n", range.inside, range.outside, range.count)
-}
-
-fn write_file(path: &str, text: &str) -> Result<(), StepFailed> {
-    std::fs::write(path, text).map_err(|cause| {
-        let errno = Errno::from_io_error(&cause).unwrap_or(Errno::IO);
-        StepFailed { cause: format!("write({path:?}, {text:?}) = {}", sys::errno_name(errno.raw_os_error())), errno }
-    })
-}
-
-/// The number of a resource limit in the kernel's generic numbering (asm-generic/resource.h).
-fn resource_number(name: &str) -> Option<u32> {
-    const NAMES: [&str; 16] = [
-        "CPU",
-        "FSIZE",
-        "DATA",
-        "STACK",
-        "CORE",
-        "RSS",
-        "NPROC",
-        "NOFILE",
-        "MEMLOCK",
-        "AS",
-        "LOCKS",
-        "SIGPENDING",
-        "MSGQUEUE",
-        "NICE",
-        "RTPRIO",
-        "RTTIME",
-    ];
-    let name = name.strip_prefix("RLIMIT_")?;
-    NAMES.iter().position(|known| *known == name).map(|number| number as u32)
-}
-
-/// What a process reports on the connection of `start`: nothing, until execve closes it.
-pub(super) fn started(connection: BorrowedFd<'_>, plan_program: &str) -> Result<(), RuntimeError> {
+/// What a process reports on the connection of `start`: nothing, until execve closes it. `spec` is the container's config,
+/// which an error tells about.
+pub(super) fn started(connection: BorrowedFd<'_>, spec: impl FnOnce() -> Option<Spec>) -> Result<(), RuntimeError> {
     match Message::receive(connection) {
         Ok(None) => Ok(()),
         Ok(Some((Message::Failed { failure, .. }, _))) if failure.call == Call::Execve => {
-            Err(RuntimeError::Exec { program: plan_program.to_string(), errno: failure.errno })
+            let process = spec().and_then(|spec| spec.process().clone());
+            let program = process.and_then(|process| process.args().clone()?.into_iter().next()).unwrap_or_default();
+            Err(RuntimeError::Exec { program, errno: failure.errno })
+        }
+        Ok(Some((Message::HookFailed { hook, end }, output))) => {
+            let inside = |spec: &Spec| {
+                let mut hooks = plan::hooks::of(spec, HookKind::CreateContainer);
+                hooks.extend(plan::hooks::of(spec, HookKind::StartContainer));
+                hooks
+            };
+            let failed = spec().and_then(|spec| inside(&spec).into_iter().nth(hook as usize));
+            Err(failed.map_or(RuntimeError::Died { out_of_memory: false, filtered: false }, |failed| {
+                hooks::failed(&failed.because, &failed.step, end, output.as_ref())
+            }))
         }
         Ok(Some((Message::Failed { failure, .. }, _))) => Err(call("start the container", failure)),
         Ok(Some(_)) => Err(RuntimeError::Died { out_of_memory: false, filtered: false }),

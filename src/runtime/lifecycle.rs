@@ -11,13 +11,15 @@ use serde::Serialize;
 
 use super::bundle::Bundle;
 use super::error::RuntimeError;
+use super::hooks;
 use super::identity;
 use super::launch::{self, Waiting};
 use super::probe;
 use super::state::{Entry, Record, Status, Store};
 use crate::cgroup::Cgroup;
-use crate::plan::{self, HostStep, Plan, Planned};
+use crate::plan::{self, HookKind, HostStep, Plan, Planned};
 use crate::spec::ContainerId;
+use crate::spec::oci::Spec;
 use crate::sys;
 
 /// How long a cgroup may take to empty after `cgroup.kill`, in seconds: a process in uninterruptible sleep is slow to die.
@@ -117,8 +119,13 @@ fn bring_up(
             })?)
         }
     };
-    let waiting = launch::launch(plan, listener.as_ref(), record)?;
-    match release(entry, record, &waiting, plan, until) {
+    let with = launch::With { record, listener: listener.as_ref(), target: None };
+    let waiting = launch::launch(plan, &with)?;
+    let released = release(entry, record, &waiting, plan, until).and_then(|()| match until {
+        Until::Created => Ok(()),
+        Until::Running => after_start(record, || Some(bundle.config.spec.clone())),
+    });
+    match released {
         Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal }),
         Err(error) => {
             waiting.abandon();
@@ -158,6 +165,11 @@ fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {
         owner: rustix::process::getuid().as_raw(),
         cgroup,
         made_cgroups,
+        hooks: [HookKind::Poststart, HookKind::Poststop]
+            .into_iter()
+            .filter(|kind| !plan::hooks::of(spec, *kind).is_empty())
+            .map(|kind| kind.name().to_string())
+            .collect(),
     }
 }
 
@@ -184,17 +196,35 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), RuntimeError> {
     }
     let connection = UnixStream::connect(entry.start_socket())
         .map_err(|cause| RuntimeError::io(format!("connect to the waiting process of {id}"), &cause))?;
-    launch::started(connection.as_fd(), &program(&entry))?;
+    let spec = || entry.config().map(|config| config.spec);
+    launch::started(connection.as_fd(), spec)?;
     let socket = entry.path().join("start.sock");
-    std::fs::remove_file(&socket).map_err(|cause| RuntimeError::io(format!("remove {socket:?}"), &cause))
+    std::fs::remove_file(&socket).map_err(|cause| RuntimeError::io(format!("remove {socket:?}"), &cause))?;
+    // A hook may call us for its container, so it runs without the lock. One that fails now ends the container (runtime.md,
+    // "Lifecycle", step 9).
+    let hooks = || entry.config().map(|config| config.spec);
+    let unlocked = entry.unlock();
+    after_start(&record, hooks).inspect_err(|_| {
+        drop(unlocked.and_then(|()| store.open(id)).and_then(|entry| tear_down(entry, Some(&record))));
+    })
 }
 
-/// `process.args[0]` of the config as it was at `create`.
-fn program(entry: &Entry) -> String {
-    let text = std::fs::read_to_string(entry.path().join("config.json")).unwrap_or_default();
-    let config = crate::spec::Config::parse(&text).ok();
-    let process = config.and_then(|config| config.spec.process().clone());
-    process.and_then(|process| process.args().clone()?.into_iter().next()).unwrap_or_default()
+/// The hooks that run once the program does.
+fn after_start(record: &Record, spec: impl FnOnce() -> Option<Spec>) -> Result<(), RuntimeError> {
+    if !record.hooks.contains(&HookKind::Poststart.name().to_string()) {
+        return Ok(());
+    }
+    let hooks = spec().map(|spec| plan::hooks::of(&spec, HookKind::Poststart)).unwrap_or_default();
+    let pid = record.process.as_ref().map_or(0, |process| process.pid);
+    hooks::run_all(HookKind::Poststart, &hooks, &hooks::state(record, Status::Running, pid))
+}
+
+/// The hooks that run once the container is gone. One that fails changes nothing: it is told, and the others run.
+fn after_delete(record: &Record, spec: Option<Spec>) -> Vec<String> {
+    let hooks = spec.map(|spec| plan::hooks::of(&spec, HookKind::Poststop)).unwrap_or_default();
+    let state = hooks::state(record, Status::Stopped, 0);
+    let run = |hook: &Planned<plan::Hook>| hooks::run(HookKind::Poststop, &hook.step, &hook.because, &state).err();
+    hooks.iter().filter_map(run).map(|error| error.to_string()).collect()
 }
 
 /// What `state` prints.
@@ -258,15 +288,22 @@ fn kill_all(record: &Record, signal: i32) -> Result<(), RuntimeError> {
     Ok(())
 }
 
+/// Ends a process of ours that nobody is to attend.
+pub fn abandon(created: &Created) {
+    let _ = sys::send_signal(created.pidfd.as_fd(), nix::sys::signal::Signal::SIGKILL as i32);
+    let _ = sys::wait_for_exit(created.pidfd.as_fd());
+}
+
 fn pidfd_failed(pid: i32, errno: Errno) -> RuntimeError {
     RuntimeError::io(format!("pidfd_open({pid})"), &io::Error::from(errno))
 }
 
-/// Removes a container that is stopped or waits for start; with `force` one in any state, and a broken one too.
-pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<(), RuntimeError> {
+/// Removes a container that is stopped or waits for start; with `force` one in any state, and a broken one too. Returns
+/// what its `poststop` hooks had to complain of.
+pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<Vec<String>, RuntimeError> {
     let entry = match store.open(id) {
         // With force the wish is that it be gone, and it is: as runc.
-        Err(RuntimeError::NotFound(_)) if force => return Ok(()),
+        Err(RuntimeError::NotFound(_)) if force => return Ok(Vec::new()),
         entry => entry?,
     };
     let record = match entry.read() {
@@ -283,13 +320,15 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<(), Runtim
     }
     // Without a readable record the config still says where the cgroup is.
     let record = record.or_else(|| recovered(&entry, id));
-    tear_down(entry, record.as_ref())
+    let hooks = record.as_ref().filter(|record| record.hooks.contains(&HookKind::Poststop.name().to_string()));
+    let spec = hooks.and_then(|_| entry.config()).map(|config| config.spec);
+    tear_down(entry, record.as_ref())?;
+    Ok(hooks.map(|record| after_delete(record, spec)).unwrap_or_default())
 }
 
 /// A record made anew from the copy of the config, for a container whose record was lost.
 fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
-    let text = std::fs::read_to_string(entry.path().join("config.json")).ok()?;
-    let config = crate::spec::Config::parse(&text).ok()?;
+    let config = entry.config()?;
     let cgroup = crate::cgroup::mount_point()?.join(plan::cgroup_path(id.as_str(), &config.spec));
     Some(Record {
         oci_version: config.spec.version().clone(),
@@ -302,6 +341,7 @@ fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
         owner: 0,
         cgroup: Some(cgroup),
         made_cgroups: Vec::new(),
+        hooks: vec![HookKind::Poststop.name().to_string()],
     })
 }
 

@@ -9,21 +9,25 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use super::bundle::Bundle;
 use crate::cgroup;
 use crate::plan::{self, CgroupHost, CgroupLevel, Host};
+use crate::spec::oci::Process;
 use crate::sys;
 
 /// Probes what the plan of `bundle`, to be started as `id`, depends on.
 pub fn host(bundle: &Bundle, id: &str) -> Host {
     let spec = &bundle.config.spec;
-    let process = spec.process().as_ref();
-    let home_is_set = process.is_none_or(|p| p.env().iter().flatten().any(|variable| variable.starts_with("HOME=")));
-    let uid = process.map_or(0, |process| process.user().uid());
     Host {
         rootfs: bundle.rootfs.to_string_lossy().into_owned(),
         cgroup: cgroup::mount_point().map(|mount| CgroupHost { levels: levels(&mount, &plan::cgroup_path(id, spec)) }),
         last_capability: sys::last_capability(),
         in_user_namespace: in_user_namespace(),
-        home: if home_is_set { None } else { home(&bundle.rootfs, uid) },
+        home: spec.process().as_ref().and_then(|process| home_in(process, &bundle.rootfs)),
     }
+}
+
+/// The home directory that `process` gets in `rootfs`; none where its environment names one.
+pub(super) fn home_in(process: &Process, rootfs: &Path) -> Option<String> {
+    let is_set = process.env().iter().flatten().any(|variable| variable.starts_with("HOME="));
+    if is_set { None } else { home(rootfs, process.user().uid()) }
 }
 
 /// The cgroups from the root of the hierarchy down to `path` below it.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::error::RuntimeError;
 use super::identity::{self, Identity};
 use crate::cgroup::Cgroup;
-use crate::spec::ContainerId;
+use crate::spec::{Config, ContainerId};
 
 /// The record of one container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,9 @@ pub struct Record {
     pub cgroup: Option<PathBuf>,
     /// Cgroup directories above it that are made for it, outermost first.
     pub made_cgroups: Vec<PathBuf>,
+    /// Lists of hooks that are still to be run: `poststart`, `poststop`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
 }
 
 /// The runtime specification's states, with runc's `paused`.
@@ -167,6 +170,11 @@ impl Entry {
         self.replace("config.json", text.as_bytes())
     }
 
+    /// The config as it was at `create`; none where it cannot be read.
+    pub fn config(&self) -> Option<Config> {
+        Config::parse(&fs::read_to_string(self.path.join("config.json")).ok()?).ok()
+    }
+
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
         let new = self.path.join(format!(".{name}.new"));
         let write = || -> io::Result<()> {
@@ -188,6 +196,12 @@ impl Entry {
         }
         let text = fs::read(&path).map_err(|cause| broken(cause.to_string()))?;
         serde_json::from_slice(&text).map(Some).map_err(|cause| broken(cause.to_string()))
+    }
+
+    /// Lets other commands at the container from here on.
+    pub fn unlock(&self) -> Result<(), RuntimeError> {
+        flock(&self.directory, FlockOperation::Unlock)
+            .map_err(|errno| RuntimeError::io(format!("unlock the state directory {:?}", self.path), &errno.into()))
     }
 
     /// The directory of this container.

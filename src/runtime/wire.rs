@@ -2,11 +2,14 @@
 //!
 //! | offset | size | field |
 //! |---|---|---|
-//! | 0 | 2 | kind: 1 failed, 2 ready, 3 terminal (with its master as SCM_RIGHTS), 4 go, 5 filter |
+//! | 0 | 2 | kind: 1 failed, 2 ready, 3 terminal, 4 go, 5 born, 6 hooks, 7 file, 8 hook failed, 9 filter |
 //! | 2 | 2 | failed: the call's number |
-//! | 4 | 4 | failed: the step's index in `Plan::init`; filter: the descriptor's number |
-//! | 8 | 4 | failed: errno |
-//! | 12 | 4 | 0 |
+//! | 4 | 4 | failed: the step's index in its lane; hook failed: which hook of the lane `init`; filter: a descriptor |
+//! | 8 | 4 | failed: errno; born: the process's id; hook failed: how it ended (`HookEnd::number`) |
+//! | 12 | 4 | failed: 1 for the lane `between`, 0 for `init` |
+//!
+//! A descriptor comes beside (SCM_RIGHTS): with terminal its master, with born the pidfd, with file one that the process
+//! asked for, with hook failed what the hook has written.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -19,7 +22,9 @@ use crate::sys::{self, Call, Failure};
 pub(super) enum Message {
     /// The step with this index failed; the sender is about to exit.
     Failed {
-        /// Index in `Plan::init`.
+        /// The step is one of `Plan::between`, else of `Plan::init`.
+        between: bool,
+        /// Index in that lane. In `Plan::between` the index behind the last is the clone.
         step: u32,
         /// What failed.
         failure: Failure,
@@ -30,6 +35,22 @@ pub(super) enum Message {
     Terminal,
     /// Go on.
     Go,
+    /// The process in between has made the container's own; its pidfd travels beside this message.
+    Born {
+        /// Its id, in our PID namespace.
+        pid: i32,
+    },
+    /// The files are in place: the hooks can run.
+    Hooks,
+    /// A descriptor for the process.
+    File,
+    /// A hook that the process ran itself has failed; the sender is about to exit.
+    HookFailed {
+        /// Which one, counted among the hooks of `Plan::init`.
+        hook: u32,
+        /// How it ended.
+        end: HookEnd,
+    },
     /// A system call filter is about to be loaded, and the descriptor for its notifications gets this number in the
     /// sender: behind the filter it may be too late to say so.
     Filter {
@@ -38,20 +59,49 @@ pub(super) enum Message {
     },
 }
 
+/// How a hook ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookEnd {
+    /// With this exit status, or 128 + the signal that ended it.
+    Status(u8),
+    /// It was killed after its timeout.
+    TimedOut,
+}
+
+impl HookEnd {
+    fn number(self) -> u32 {
+        match self {
+            HookEnd::Status(status) => status.into(),
+            HookEnd::TimedOut => 256,
+        }
+    }
+
+    fn from_number(number: u32) -> HookEnd {
+        u8::try_from(number).map_or(HookEnd::TimedOut, HookEnd::Status)
+    }
+}
+
 impl Message {
     fn encode(self) -> [u8; 16] {
-        let (kind, call, step, errno) = match self {
-            Message::Failed { step, failure } => (1_u16, failure.call as u16, step, failure.errno.raw_os_error()),
-            Message::Ready => (2, 0, 0, 0),
-            Message::Terminal => (3, 0, 0, 0),
-            Message::Go => (4, 0, 0, 0),
-            Message::Filter { number } => (5, 0, number as u32, 0),
+        let (kind, call, step, number, lane) = match self {
+            Message::Failed { between, step, failure } => {
+                (1_u16, failure.call as u16, step, failure.errno.raw_os_error() as u32, u32::from(between))
+            }
+            Message::Ready => (2, 0, 0, 0, 0),
+            Message::Terminal => (3, 0, 0, 0, 0),
+            Message::Go => (4, 0, 0, 0, 0),
+            Message::Born { pid } => (5, 0, 0, pid as u32, 0),
+            Message::Hooks => (6, 0, 0, 0, 0),
+            Message::File => (7, 0, 0, 0, 0),
+            Message::HookFailed { hook, end } => (8, 0, hook, end.number(), 0),
+            Message::Filter { number } => (9, 0, number as u32, 0, 0),
         };
         let mut bytes = [0; 16];
         bytes[0..2].copy_from_slice(&kind.to_ne_bytes());
         bytes[2..4].copy_from_slice(&call.to_ne_bytes());
         bytes[4..8].copy_from_slice(&step.to_ne_bytes());
-        bytes[8..12].copy_from_slice(&errno.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&number.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&lane.to_ne_bytes());
         bytes
     }
 
@@ -62,12 +112,17 @@ impl Message {
         match half(0) {
             1 => {
                 let errno = Errno::from_raw_os_error(word(8) as i32);
-                Some(Message::Failed { step: word(4), failure: Call::from_number(half(2))?.failed(errno) })
+                let failure = Call::from_number(half(2))?.failed(errno);
+                Some(Message::Failed { between: word(12) == 1, step: word(4), failure })
             }
             2 => Some(Message::Ready),
             3 => Some(Message::Terminal),
             4 => Some(Message::Go),
-            5 => Some(Message::Filter { number: word(4) as i32 }),
+            5 => Some(Message::Born { pid: word(8) as i32 }),
+            6 => Some(Message::Hooks),
+            7 => Some(Message::File),
+            9 => Some(Message::Filter { number: word(4) as i32 }),
+            8 => Some(Message::HookFailed { hook: word(4), end: HookEnd::from_number(word(8)) }),
             _ => None,
         }
     }
@@ -95,9 +150,21 @@ mod tests {
 
     #[test]
     fn messages_come_out_as_they_went_in() {
-        let failed = Message::Failed { step: 14, failure: Call::Fsmount.failed(Errno::PERM) };
-        let filter = Message::Filter { number: 7 };
-        for message in [failed, Message::Ready, Message::Terminal, Message::Go, filter] {
+        let failed = |between| Message::Failed { between, step: 14, failure: Call::Fsmount.failed(Errno::PERM) };
+        let hook = |end| Message::HookFailed { hook: 3, end };
+        for message in [
+            failed(false),
+            failed(true),
+            Message::Ready,
+            Message::Terminal,
+            Message::Go,
+            Message::Born { pid: 4_194_304 },
+            Message::Hooks,
+            Message::File,
+            hook(HookEnd::Status(3)),
+            hook(HookEnd::TimedOut),
+            Message::Filter { number: 7 },
+        ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }
         assert_eq!(Message::decode(&[0xff; 16]), None);

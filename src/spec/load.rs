@@ -58,6 +58,20 @@ impl Config {
     }
 }
 
+/// Parses a process by itself, as `exec --process` takes it: what is behind `process` in a config.json. Returns it with
+/// its warnings.
+pub fn parse_process(text: &str) -> Result<(oci::Process, Vec<String>), SpecError> {
+    let process = json::parse(text).map_err(SpecError::Json)?;
+    let mut wrapped = serde_json::json!({ "process": process });
+    let mut warnings = Vec::new();
+    normalise(&mut wrapped, &mut warnings);
+    let process: oci::Process = serde_path_to_error::deserialize(&wrapped["process"]).map_err(|error| {
+        SpecError::Type { path: format!("process.{}", error.path()), message: error.inner().to_string() }
+    })?;
+    validate::process(&process, &mut warnings)?;
+    Ok((process, warnings))
+}
+
 /// Puts right what oci-spec reads otherwise than the specification says.
 fn normalise(config: &mut Value, warnings: &mut Vec<String>) {
     // An unknown capability is a warning and not an error (config.md, "capabilities"); oci-spec fails the whole file.
@@ -70,6 +84,16 @@ fn normalise(config: &mut Value, warnings: &mut Vec<String>) {
                 }
                 known
             });
+        }
+    }
+    // oci-spec knows two flags of the scheduler by other names than the specification (config.md, "scheduler").
+    if let Some(flags) = config.pointer_mut("/process/scheduler/flags").and_then(Value::as_array_mut) {
+        for flag in flags {
+            match flag.as_str() {
+                Some("SCHED_FLAG_RESET_ON_FORK") => *flag = "SCHED_RESET_ON_FORK".into(),
+                Some("SCHED_FLAG_DL_OVERRUN") => *flag = "SCHED_FLAG_DLOVERRUN".into(),
+                _ => {}
+            }
         }
     }
     // `pids: {}` asks for nothing; oci-spec would read a limit of 0.

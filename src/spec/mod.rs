@@ -11,8 +11,9 @@ mod template;
 mod validate;
 
 pub use id::{ContainerId, IdError};
-pub use load::{Config, SpecError};
+pub use load::{Config, SpecError, parse_process};
 pub use template::{OCI_VERSION, template};
+pub use validate::check_process;
 
 /// The runtime specification's types, under the names that it uses.
 pub use oci_spec::runtime as oci;

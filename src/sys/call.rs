@@ -71,6 +71,16 @@ calls! {
     Readlinkat "readlinkat",
     Fchown "fchown",
     Fchmod "fchmod",
+    Setns "setns",
+    Write "write",
+    Keyctl "keyctl",
+    SchedSetaffinity "sched_setaffinity",
+    SchedSetattr "sched_setattr",
+    IoprioSet "ioprio_set",
+    Poll "poll",
+    Waitid "waitid",
+    Setpgid "setpgid",
+    Lseek "lseek",
 }
 
 /// A call that failed: `mount_setattr = EPERM (Operation not permitted)`.

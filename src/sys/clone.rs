@@ -33,21 +33,34 @@ struct CloneArgs {
     cgroup: u64,
 }
 
+const CLONE_PIDFD: u64 = 0x0000_1000;
+const CLONE_PARENT: u64 = 0x0000_8000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Starts a process with `namespaces` (CLONE_NEW* flags), born in `cgroup`, that runs `child` and exits with its result.
 ///
 /// The child has a copy of our memory and our descriptors. Signals are unblocked and SIGPIPE is at its default in it.
 pub fn spawn(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -> i32) -> Result<Spawned, Failure> {
-    const CLONE_PIDFD: u64 = 0x0000_1000;
-    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-    let mut pidfd: RawFd = -1;
     let into_cgroup = if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
     let args = CloneArgs {
-        flags: namespaces | CLONE_PIDFD | into_cgroup,
-        pidfd: &raw mut pidfd as u64,
+        flags: namespaces | into_cgroup,
         exit_signal: libc::SIGCHLD as u64,
         cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
         ..CloneArgs::default()
     };
+    clone3(args, child)
+}
+
+/// As [`spawn`], but the new process is a child of our parent and not of us (CLONE_PARENT), in our own cgroup.
+pub fn spawn_sibling(namespaces: u64, child: impl FnOnce() -> i32) -> Result<Spawned, Failure> {
+    // The kernel takes the signal at its end from us, and refuses another one here.
+    clone3(CloneArgs { flags: namespaces | CLONE_PARENT, ..CloneArgs::default() }, child)
+}
+
+fn clone3(mut args: CloneArgs, child: impl FnOnce() -> i32) -> Result<Spawned, Failure> {
+    let mut pidfd: RawFd = -1;
+    args.flags |= CLONE_PIDFD;
+    args.pidfd = &raw mut pidfd as u64;
     // SAFETY: `args` is a valid clone_args of the given size and outlives the call; without CLONE_VM the child works on
     // a copy of this stack, and no other thread exists that could hold a lock at this moment (the runtime path is
     // single-threaded, see architecture.md).

@@ -9,23 +9,27 @@ mod call;
 mod clone;
 mod exec;
 pub mod feature;
+mod keyring;
 mod mount;
 mod net;
 mod process;
+mod schedule;
 mod seccomp;
 mod socket;
 mod terminal;
 
 pub use bpf::{Instruction, attach_device_filter, load_device_filter};
 pub use call::{Call, CallResult, Failure, errno_name};
-pub use clone::{Spawned, spawn};
+pub use clone::{Spawned, spawn, spawn_sibling};
 pub use exec::{CStringArray, execve};
+pub use keyring::join_session_keyring;
 pub use mount::{mount_set_attributes, set_propagation};
 pub use net::bring_up;
 pub use process::{
-    close_all_but, cwd_is_reachable, drop_bounding, last_capability, prlimit, raise_ambient, reset_signals,
-    send_signal, set_groups, wait_for_exit,
+    close_all_but, cwd_is_reachable, drop_bounding, hide_from_tracers, last_capability, prlimit, raise_ambient,
+    reset_signals, send_signal, set_groups, wait_for_exit,
 };
+pub use schedule::{SchedAttr, set_cpu_affinity, set_io_priority, set_scheduler};
 pub use seccomp::load_seccomp_filter;
 pub use socket::{receive_message, send_message};
 pub use terminal::{Terminal, open_peer, set_controlling, set_window_size, window_size};

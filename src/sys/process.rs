@@ -22,6 +22,12 @@ pub fn reset_signals() {
     }
 }
 
+/// prctl(PR_SET_DUMPABLE, 0): until execve no process of our user may trace us or look at our descriptors (proc(5)).
+pub fn hide_from_tracers() -> Result<(), Failure> {
+    // SAFETY: this prctl takes numbers only.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }.into(), Call::Prctl)
+}
+
 /// setgroups(2).
 pub fn set_groups(groups: &[u32]) -> Result<(), Failure> {
     // SAFETY: the pointer and the length are those of one slice of gid_t; the raw call changes this thread only, and

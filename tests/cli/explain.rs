@@ -102,69 +102,73 @@ fn in_sentences() {
           written).
        8. Start a session of its own (a container does not share our terminal's
           session).
-       9. Make a new cgroup namespace (linux.namespaces "cgroup").
-      10. Make the mounts of / rslave (no mount of the container may reach the
+       9. Join the new session keyring _ses.web (the keys of whoever starts it are
+          not the container's).
+      10. Run on every CPU that the cgroup allows (what binds the caller does not
+          bind it).
+      11. Make a new cgroup namespace (linux.namespaces "cgroup").
+      12. Make the mounts of / rslave (no mount of the container may reach the
           host).
-      11. Mount /web/rootfs with all below it over itself and enter it (root.path).
-      12. Mount proc on /proc (mounts[0]).
-      13. Mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1]).
-      14. Mount devpts on /dev/pts
+      13. Mount /web/rootfs with all below it over itself and enter it (root.path).
+      14. Mount proc on /proc (mounts[0]).
+      15. Mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1]).
+      16. Mount devpts on /dev/pts
           (nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5) (mounts[2]).
-      15. Mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k)
+      17. Mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k)
           (mounts[3]).
-      16. Mount mqueue on /dev/mqueue (nosuid,nodev,noexec) (mounts[4]).
-      17. Mount sysfs on /sys (ro,nosuid,nodev,noexec) (mounts[5]).
-      18. Mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6]).
-      19. Make the device /dev/null (1:3, mode 0666) (every container has this
+      18. Mount mqueue on /dev/mqueue (nosuid,nodev,noexec) (mounts[4]).
+      19. Mount sysfs on /sys (ro,nosuid,nodev,noexec) (mounts[5]).
+      20. Mount cgroup2 on /sys/fs/cgroup (ro,nosuid,nodev,noexec) (mounts[6]).
+      21. Make the device /dev/null (1:3, mode 0666) (every container has this
           device).
-      20. Make the device /dev/zero (1:5, mode 0666) (every container has this
+      22. Make the device /dev/zero (1:5, mode 0666) (every container has this
           device).
-      21. Make the device /dev/full (1:7, mode 0666) (every container has this
+      23. Make the device /dev/full (1:7, mode 0666) (every container has this
           device).
-      22. Make the device /dev/random (1:8, mode 0666) (every container has this
+      24. Make the device /dev/random (1:8, mode 0666) (every container has this
           device).
-      23. Make the device /dev/urandom (1:9, mode 0666) (every container has this
+      25. Make the device /dev/urandom (1:9, mode 0666) (every container has this
           device).
-      24. Make the device /dev/tty (5:0, mode 0666) (every container has this
+      26. Make the device /dev/tty (5:0, mode 0666) (every container has this
           device).
-      25. Link /dev/fd to /proc/self/fd (every container has this link).
-      26. Link /dev/stdin to /proc/self/fd/0 (every container has this link).
-      27. Link /dev/stdout to /proc/self/fd/1 (every container has this link).
-      28. Link /dev/stderr to /proc/self/fd/2 (every container has this link).
-      29. Link /dev/ptmx to pts/ptmx (every container has this link).
-      30. Make the rootfs the root and let go of the host's (root.path).
-      31. Set the host name to glassbox (hostname).
-      32. Bring the loopback device lo up (many programs listen on 127.0.0.1).
-      33. Open a terminal, make it stdin, stdout and stderr, and show it at
+      27. Link /dev/fd to /proc/self/fd (every container has this link).
+      28. Link /dev/stdin to /proc/self/fd/0 (every container has this link).
+      29. Link /dev/stdout to /proc/self/fd/1 (every container has this link).
+      30. Link /dev/stderr to /proc/self/fd/2 (every container has this link).
+      31. Link /dev/ptmx to pts/ptmx (every container has this link).
+      32. Make the rootfs the root and let go of the host's (root.path).
+      33. Set the host name to glassbox (hostname).
+      34. Bring the loopback device lo up (many programs listen on 127.0.0.1).
+      35. Open a terminal, make it stdin, stdout and stderr, and show it at
           /dev/console (process.terminal).
-      34. Make /proc/bus read-only (linux.readonlyPaths[0]).
-      35. Make /proc/fs read-only (linux.readonlyPaths[1]).
-      36. Make /proc/irq read-only (linux.readonlyPaths[2]).
-      37. Make /proc/sys read-only (linux.readonlyPaths[3]).
-      38. Make /proc/sysrq-trigger read-only (linux.readonlyPaths[4]).
-      39. Mask /proc/acpi (linux.maskedPaths[0]).
-      40. Mask /proc/asound (linux.maskedPaths[1]).
-      41. Mask /proc/kcore (linux.maskedPaths[2]).
-      42. Mask /proc/keys (linux.maskedPaths[3]).
-      43. Mask /proc/latency_stats (linux.maskedPaths[4]).
-      44. Mask /proc/timer_list (linux.maskedPaths[5]).
-      45. Mask /proc/timer_stats (linux.maskedPaths[6]).
-      46. Mask /proc/sched_debug (linux.maskedPaths[7]).
-      47. Mask /sys/firmware (linux.maskedPaths[8]).
-      48. Mask /proc/scsi (linux.maskedPaths[9]).
-      49. Change the mount / (ro) (root.readonly).
-      50. Drop 38 capabilities for good (process.capabilities.bounding).
-      51. Go to / (process.cwd).
-      52. Become user 0 and group 0 (process.user).
-      53. Set the file mode creation mask to 0022 (process.user.umask).
-      54. Keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE, CAP_AUDIT_WRITE
+      36. Make /proc/bus read-only (linux.readonlyPaths[0]).
+      37. Make /proc/fs read-only (linux.readonlyPaths[1]).
+      38. Make /proc/irq read-only (linux.readonlyPaths[2]).
+      39. Make /proc/sys read-only (linux.readonlyPaths[3]).
+      40. Make /proc/sysrq-trigger read-only (linux.readonlyPaths[4]).
+      41. Mask /proc/acpi (linux.maskedPaths[0]).
+      42. Mask /proc/asound (linux.maskedPaths[1]).
+      43. Mask /proc/kcore (linux.maskedPaths[2]).
+      44. Mask /proc/keys (linux.maskedPaths[3]).
+      45. Mask /proc/latency_stats (linux.maskedPaths[4]).
+      46. Mask /proc/timer_list (linux.maskedPaths[5]).
+      47. Mask /proc/timer_stats (linux.maskedPaths[6]).
+      48. Mask /proc/sched_debug (linux.maskedPaths[7]).
+      49. Mask /sys/firmware (linux.maskedPaths[8]).
+      50. Mask /proc/scsi (linux.maskedPaths[9]).
+      51. Change the mount / (ro) (root.readonly).
+      52. Drop 38 capabilities for good (process.capabilities.bounding).
+      53. Go to / (process.cwd).
+      54. Become user 0 and group 0 (process.user).
+      55. Set the file mode creation mask to 0022 (process.user.umask).
+      56. Keep the capabilities CAP_KILL, CAP_NET_BIND_SERVICE, CAP_AUDIT_WRITE
           (permitted the same, inheritable none, ambient none)
           (process.capabilities).
-      55. Give up gaining privileges by execve (process.noNewPrivileges).
-      56. Check that /usr/local/sbin/sh or its namesake further down PATH can be
+      57. Give up gaining privileges by execve (process.noNewPrivileges).
+      58. Check that /usr/local/sbin/sh or its namesake further down PATH can be
           executed (process.args[0]).
-      57. Wait for start (create makes the container, start runs it).
-      58. Become the program: sh (process.args).
+      59. Wait for start (create makes the container, start runs it).
+      60. Become the program: sh (process.args).
     "#);
 }
 
@@ -269,6 +273,39 @@ fn in_json() {
         {
           "number": 9,
           "lane": "init",
+          "step": "NewSessionKeyring",
+          "sentence": "join the new session keyring _ses.web",
+          "because": "the keys of whoever starts it are not the container's",
+          "name": "_ses.web"
+        },
+        {
+          "number": 10,
+          "lane": "init",
+          "step": "SetCpuAffinity",
+          "sentence": "run on every CPU that the cgroup allows",
+          "because": "what binds the caller does not bind it",
+          "mask": [
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff",
+            "ffffffffffffffff"
+          ]
+        },
+        {
+          "number": 11,
+          "lane": "init",
           "step": "Unshare",
           "sentence": "make a new cgroup namespace",
           "because": "linux.namespaces \"cgroup\"",
@@ -277,7 +314,7 @@ fn in_json() {
           ]
         },
         {
-          "number": 10,
+          "number": 12,
           "lane": "init",
           "step": "SetPropagation",
           "sentence": "make the mounts of / rslave",
@@ -286,7 +323,7 @@ fn in_json() {
           "propagation": "rslave"
         },
         {
-          "number": 11,
+          "number": 13,
           "lane": "init",
           "step": "EnterRootfs",
           "sentence": "mount /web/rootfs with all below it over itself and enter it",
@@ -295,7 +332,7 @@ fn in_json() {
           "recursive": true
         },
         {
-          "number": 12,
+          "number": 14,
           "lane": "init",
           "step": "MountFilesystem",
           "sentence": "mount proc on /proc",
@@ -308,7 +345,7 @@ fn in_json() {
           "noSymlinks": true
         },
         {
-          "number": 13,
+          "number": 15,
           "lane": "init",
           "step": "MountFilesystem",
           "sentence": "mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k)",
@@ -327,7 +364,7 @@ fn in_json() {
           "noSymlinks": false
         },
         {
-          "number": 14,
+          "number": 16,
           "lane": "init",
           "step": "MakeDevice",
           "sentence": "make the device /dev/null (1:3, mode 0666)",
@@ -341,7 +378,7 @@ fn in_json() {
           "gid": 0
         },
         {
-          "number": 15,
+          "number": 17,
           "lane": "init",
           "step": "MakeDevice",
           "sentence": "make the device /dev/zero (1:5, mode 0666)",
@@ -355,7 +392,7 @@ fn in_json() {
           "gid": 0
         },
         {
-          "number": 16,
+          "number": 18,
           "lane": "init",
           "step": "MakeDevice",
           "sentence": "make the device /dev/full (1:7, mode 0666)",
@@ -369,7 +406,7 @@ fn in_json() {
           "gid": 0
         },
         {
-          "number": 17,
+          "number": 19,
           "lane": "init",
           "step": "MakeDevice",
           "sentence": "make the device /dev/random (1:8, mode 0666)",
@@ -383,7 +420,7 @@ fn in_json() {
           "gid": 0
         },
         {
-          "number": 18,
+          "number": 20,
           "lane": "init",
           "step": "MakeDevice",
           "sentence": "make the device /dev/urandom (1:9, mode 0666)",
@@ -397,7 +434,7 @@ fn in_json() {
           "gid": 0
         },
         {
-          "number": 19,
+          "number": 21,
           "lane": "init",
           "step": "MakeDevice",
           "sentence": "make the device /dev/tty (5:0, mode 0666)",
@@ -411,7 +448,7 @@ fn in_json() {
           "gid": 0
         },
         {
-          "number": 20,
+          "number": 22,
           "lane": "init",
           "step": "MakeSymlink",
           "sentence": "link /dev/fd to /proc/self/fd",
@@ -420,7 +457,7 @@ fn in_json() {
           "target": "/dev/fd"
         },
         {
-          "number": 21,
+          "number": 23,
           "lane": "init",
           "step": "MakeSymlink",
           "sentence": "link /dev/stdin to /proc/self/fd/0",
@@ -429,7 +466,7 @@ fn in_json() {
           "target": "/dev/stdin"
         },
         {
-          "number": 22,
+          "number": 24,
           "lane": "init",
           "step": "MakeSymlink",
           "sentence": "link /dev/stdout to /proc/self/fd/1",
@@ -438,7 +475,7 @@ fn in_json() {
           "target": "/dev/stdout"
         },
         {
-          "number": 23,
+          "number": 25,
           "lane": "init",
           "step": "MakeSymlink",
           "sentence": "link /dev/stderr to /proc/self/fd/2",
@@ -447,7 +484,7 @@ fn in_json() {
           "target": "/dev/stderr"
         },
         {
-          "number": 24,
+          "number": 26,
           "lane": "init",
           "step": "MakeSymlink",
           "sentence": "link /dev/ptmx to pts/ptmx",
@@ -456,14 +493,14 @@ fn in_json() {
           "target": "/dev/ptmx"
         },
         {
-          "number": 25,
+          "number": 27,
           "lane": "init",
           "step": "PivotRoot",
           "sentence": "make the rootfs the root and let go of the host's",
           "because": "root.path"
         },
         {
-          "number": 26,
+          "number": 28,
           "lane": "init",
           "step": "SetHostname",
           "sentence": "set the host name to glassbox",
@@ -471,7 +508,7 @@ fn in_json() {
           "name": "glassbox"
         },
         {
-          "number": 27,
+          "number": 29,
           "lane": "init",
           "step": "BringLoopbackUp",
           "sentence": "bring the loopback device lo up",
@@ -479,7 +516,7 @@ fn in_json() {
           "device": "lo"
         },
         {
-          "number": 28,
+          "number": 30,
           "lane": "init",
           "step": "ReadonlyPath",
           "sentence": "make /proc/sys read-only",
@@ -494,7 +531,7 @@ fn in_json() {
           "clearAll": []
         },
         {
-          "number": 29,
+          "number": 31,
           "lane": "init",
           "step": "MaskPath",
           "sentence": "mask /proc/kcore",
@@ -517,7 +554,7 @@ fn in_json() {
           }
         },
         {
-          "number": 30,
+          "number": 32,
           "lane": "init",
           "step": "ChangeMount",
           "sentence": "change the mount / (ro)",
@@ -531,7 +568,7 @@ fn in_json() {
           "clearAll": []
         },
         {
-          "number": 31,
+          "number": 33,
           "lane": "init",
           "step": "DropBounding",
           "sentence": "drop 40 capabilities for good",
@@ -580,7 +617,7 @@ fn in_json() {
           ]
         },
         {
-          "number": 32,
+          "number": 34,
           "lane": "init",
           "step": "ChangeDirectory",
           "sentence": "go to /",
@@ -588,7 +625,7 @@ fn in_json() {
           "target": "/"
         },
         {
-          "number": 33,
+          "number": 35,
           "lane": "init",
           "step": "SwitchUser",
           "sentence": "become user 0 and group 0",
@@ -598,7 +635,7 @@ fn in_json() {
           "groups": []
         },
         {
-          "number": 34,
+          "number": 36,
           "lane": "init",
           "step": "SetUmask",
           "sentence": "set the file mode creation mask to 0022",
@@ -606,7 +643,7 @@ fn in_json() {
           "mask": "0022"
         },
         {
-          "number": 35,
+          "number": 37,
           "lane": "init",
           "step": "SetCapabilities",
           "sentence": "keep the capabilities CAP_KILL (permitted the same, inheritable none, ambient none)",
@@ -621,14 +658,14 @@ fn in_json() {
           "ambient": []
         },
         {
-          "number": 36,
+          "number": 38,
           "lane": "init",
           "step": "NoNewPrivileges",
           "sentence": "give up gaining privileges by execve",
           "because": "process.noNewPrivileges"
         },
         {
-          "number": 37,
+          "number": 39,
           "lane": "init",
           "step": "FindExecutable",
           "sentence": "check that /usr/local/sbin/sh or its namesake further down PATH can be executed",
@@ -643,14 +680,14 @@ fn in_json() {
           ]
         },
         {
-          "number": 38,
+          "number": 40,
           "lane": "init",
           "step": "AwaitStart",
           "sentence": "wait for start",
           "because": "create makes the container, start runs it"
         },
         {
-          "number": 39,
+          "number": 41,
           "lane": "init",
           "step": "Execute",
           "sentence": "become the program: sh -c echo it's \"$HOME\"",
@@ -748,28 +785,30 @@ fn as_a_diagram() {
         P->>K: 6. close the file descriptors from 3 on
         P->>K: 7. set the file mode creation mask to 0000
         P->>K: 8. start a session of its own
-        P->>K: 9. make a new cgroup namespace
-        P->>K: 10. make the mounts of / rslave
-        P->>K: 11. mount /web/rootfs with all below it over itself and<br/>enter it
-        P->>K: 12. mount proc on /proc<br/>13. mount tmpfs on /dev<br/>(nosuid,strictatime,mode=755,size=65536k)
-        P->>K: 14. make the device /dev/null (1:3, mode 0666)<br/>15. make the device /dev/zero (1:5, mode 0666)<br/>16. make the device /dev/full (1:7, mode 0666)<br/>17. make the device /dev/random (1:8, mode 0666)<br/>18. make the device /dev/urandom (1:9, mode 0666)<br/>19. make the device /dev/tty (5:0, mode 0666)
-        P->>K: 20. link /dev/fd to /proc/self/fd<br/>21. link /dev/stdin to /proc/self/fd/0<br/>22. link /dev/stdout to /proc/self/fd/1<br/>23. link /dev/stderr to /proc/self/fd/2<br/>24. link /dev/ptmx to pts/ptmx
-        P->>K: 25. make the rootfs the root and let go of the host's
-        P->>K: 26. set the host name to glassbox
-        P->>K: 27. bring the loopback device lo up
-        P->>K: 28. make /proc/sys read-only
-        P->>K: 29. mask /proc/kcore
-        P->>K: 30. change the mount / (ro)
-        P->>K: 31. drop 40 capabilities for good
-        P->>K: 32. go to /
-        P->>K: 33. become user 0 and group 0
-        P->>K: 34. set the file mode creation mask to 0022
-        P->>K: 35. keep the capabilities CAP_KILL (permitted the same,<br/>inheritable none, ambient none)
-        P->>K: 36. give up gaining privileges by execve
-        P->>K: 37. check that /usr/local/sbin/sh or its namesake further<br/>down PATH can be executed
-        P-->>G: 38. wait for start
+        P->>K: 9. join the new session keyring _ses.web
+        P->>K: 10. run on every CPU that the cgroup allows
+        P->>K: 11. make a new cgroup namespace
+        P->>K: 12. make the mounts of / rslave
+        P->>K: 13. mount /web/rootfs with all below it over itself and<br/>enter it
+        P->>K: 14. mount proc on /proc<br/>15. mount tmpfs on /dev<br/>(nosuid,strictatime,mode=755,size=65536k)
+        P->>K: 16. make the device /dev/null (1:3, mode 0666)<br/>17. make the device /dev/zero (1:5, mode 0666)<br/>18. make the device /dev/full (1:7, mode 0666)<br/>19. make the device /dev/random (1:8, mode 0666)<br/>20. make the device /dev/urandom (1:9, mode 0666)<br/>21. make the device /dev/tty (5:0, mode 0666)
+        P->>K: 22. link /dev/fd to /proc/self/fd<br/>23. link /dev/stdin to /proc/self/fd/0<br/>24. link /dev/stdout to /proc/self/fd/1<br/>25. link /dev/stderr to /proc/self/fd/2<br/>26. link /dev/ptmx to pts/ptmx
+        P->>K: 27. make the rootfs the root and let go of the host's
+        P->>K: 28. set the host name to glassbox
+        P->>K: 29. bring the loopback device lo up
+        P->>K: 30. make /proc/sys read-only
+        P->>K: 31. mask /proc/kcore
+        P->>K: 32. change the mount / (ro)
+        P->>K: 33. drop 40 capabilities for good
+        P->>K: 34. go to /
+        P->>K: 35. become user 0 and group 0
+        P->>K: 36. set the file mode creation mask to 0022
+        P->>K: 37. keep the capabilities CAP_KILL (permitted the same,<br/>inheritable none, ambient none)
+        P->>K: 38. give up gaining privileges by execve
+        P->>K: 39. check that /usr/local/sbin/sh or its namesake further<br/>down PATH can be executed
+        P-->>G: 40. wait for start
         G-->>P: start
-        P->>K: 39. become the program: sh -c echo it's #34;$HOME#34;
+        P->>K: 41. become the program: sh -c echo it's #34;$HOME#34;
     ");
 }
 
@@ -794,22 +833,22 @@ fn two_bundles_differ_in_these_steps() {
     status 0
     - web
     + db
-    56 steps are the same.
+    58 steps are the same.
 
     On the host, before its process exists
     +  3. Write "67108864" into /sys/fs/cgroup/glassbox-web/memory.max
           (linux.resources.memory.limit).
 
     Inside, by the process itself
-    - 15. Mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k)
+    - 17. Mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k)
           (mounts[3]).
-    - 31. Set the host name to glassbox (hostname).
-    + 31. Set the host name to db (hostname).
+    - 33. Set the host name to glassbox (hostname).
+    + 33. Set the host name to db (hostname).
     "#);
     assert_snapshot!(scene.snapshot(scene.explain(&["--diff", "web", "db", "--format", "json"])), @r#"
     status 0
     {
-      "same": 56,
+      "same": 58,
       "changes": [
         {
           "change": "new",
@@ -820,21 +859,21 @@ fn two_bundles_differ_in_these_steps() {
         },
         {
           "change": "gone",
-          "number": 15,
+          "number": 17,
           "lane": "init",
           "sentence": "mount tmpfs on /dev/shm (nosuid,nodev,noexec,mode=1777,size=65536k)",
           "because": "mounts[3]"
         },
         {
           "change": "gone",
-          "number": 31,
+          "number": 33,
           "lane": "init",
           "sentence": "set the host name to glassbox",
           "because": "hostname"
         },
         {
           "change": "new",
-          "number": 31,
+          "number": 33,
           "lane": "init",
           "sentence": "set the host name to db",
           "because": "hostname"
@@ -852,7 +891,7 @@ fn a_bundle_does_not_differ_from_its_copy() {
     status 0
     - web
     + db
-    58 steps are the same.
+    60 steps are the same.
     ");
     assert_snapshot!(scene.snapshot(scene.explain(&["--diff", "web", "db", "--format", "sh"])), @"
     status 1

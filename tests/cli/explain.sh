@@ -55,7 +55,7 @@ beside() {
   prlimit --pid "$pid" --nofile=1024:1024
   echo go >&4
   read -r _ <&3 # the process waits in its last shell
-  # 25. make the rootfs the root and let go of the host's (root.path)
+  # 27. make the rootfs the root and let go of the host's (root.path)
   nsenter --target "$pid" --mount pivot_root /web/rootfs /web/rootfs
   nsenter --target "$pid" --mount umount --lazy /
   echo go >&4
@@ -70,7 +70,9 @@ set -- "$@" sh -euc 'exec 3<&- 4<&- 8<&- 9<&-; exec "$@"' sh
 set -- "$@" sh -euc 'umask 0000; exec "$@"' sh
 # 8. start a session of its own (a container does not share our terminal's session)
 set -- "$@" setsid
-# 9. make a new cgroup namespace (linux.namespaces "cgroup")
+# 10. run on every CPU that the cgroup allows (what binds the caller does not bind it)
+set -- "$@" taskset 0xffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
+# 11. make a new cgroup namespace (linux.namespaces "cgroup")
 set -- "$@" unshare --cgroup
 
 # At last it becomes the shell that reads what follows. The program gets this script's own stdin back.
@@ -112,75 +114,78 @@ remount_all() {
   done
 }
 
-# 10. make the mounts of / rslave (no mount of the container may reach the host)
+# 9. join the new session keyring _ses.web (the keys of whoever starts it are not the container's)
+# Not done: that takes keyctl(1), which few machines have: the program keeps this script's session keyring.
+
+# 12. make the mounts of / rslave (no mount of the container may reach the host)
 mount --make-rslave /
 
-# 11. mount /web/rootfs with all below it over itself and enter it (root.path)
+# 13. mount /web/rootfs with all below it over itself and enter it (root.path)
 mount --rbind /web/rootfs /web/rootfs
 cd /web/rootfs
 
-# 12. mount proc on /proc (mounts[0])
+# 14. mount proc on /proc (mounts[0])
 directory ./proc
 straight ./proc
 mount -t proc proc ./proc
 
-# 13. mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])
+# 15. mount tmpfs on /dev (nosuid,strictatime,mode=755,size=65536k) (mounts[1])
 directory ./dev
 mount -t tmpfs -o nosuid,strictatime,mode=755,size=65536k tmpfs ./dev
 
-# 14. make the device /dev/null (1:3, mode 0666) (every container has this device)
+# 16. make the device /dev/null (1:3, mode 0666) (every container has this device)
 [ -c ./dev/null ] || mknod -m 0666 ./dev/null c 1 3
 
-# 15. make the device /dev/zero (1:5, mode 0666) (every container has this device)
+# 17. make the device /dev/zero (1:5, mode 0666) (every container has this device)
 [ -c ./dev/zero ] || mknod -m 0666 ./dev/zero c 1 5
 
-# 16. make the device /dev/full (1:7, mode 0666) (every container has this device)
+# 18. make the device /dev/full (1:7, mode 0666) (every container has this device)
 [ -c ./dev/full ] || mknod -m 0666 ./dev/full c 1 7
 
-# 17. make the device /dev/random (1:8, mode 0666) (every container has this device)
+# 19. make the device /dev/random (1:8, mode 0666) (every container has this device)
 [ -c ./dev/random ] || mknod -m 0666 ./dev/random c 1 8
 
-# 18. make the device /dev/urandom (1:9, mode 0666) (every container has this device)
+# 20. make the device /dev/urandom (1:9, mode 0666) (every container has this device)
 [ -c ./dev/urandom ] || mknod -m 0666 ./dev/urandom c 1 9
 
-# 19. make the device /dev/tty (5:0, mode 0666) (every container has this device)
+# 21. make the device /dev/tty (5:0, mode 0666) (every container has this device)
 [ -c ./dev/tty ] || mknod -m 0666 ./dev/tty c 5 0
 
-# 20. link /dev/fd to /proc/self/fd (every container has this link)
+# 22. link /dev/fd to /proc/self/fd (every container has this link)
 [ -L ./dev/fd ] || [ -e ./dev/fd ] || ln -s /proc/self/fd ./dev/fd
 
-# 21. link /dev/stdin to /proc/self/fd/0 (every container has this link)
+# 23. link /dev/stdin to /proc/self/fd/0 (every container has this link)
 [ -L ./dev/stdin ] || [ -e ./dev/stdin ] || ln -s /proc/self/fd/0 ./dev/stdin
 
-# 22. link /dev/stdout to /proc/self/fd/1 (every container has this link)
+# 24. link /dev/stdout to /proc/self/fd/1 (every container has this link)
 [ -L ./dev/stdout ] || [ -e ./dev/stdout ] || ln -s /proc/self/fd/1 ./dev/stdout
 
-# 23. link /dev/stderr to /proc/self/fd/2 (every container has this link)
+# 25. link /dev/stderr to /proc/self/fd/2 (every container has this link)
 [ -L ./dev/stderr ] || [ -e ./dev/stderr ] || ln -s /proc/self/fd/2 ./dev/stderr
 
-# 24. link /dev/ptmx to pts/ptmx (every container has this link)
+# 26. link /dev/ptmx to pts/ptmx (every container has this link)
 [ -L ./dev/ptmx ] || [ -e ./dev/ptmx ] || ln -s pts/ptmx ./dev/ptmx
 
-# 25. make the rootfs the root and let go of the host's (root.path)
+# 27. make the rootfs the root and let go of the host's (root.path)
 # Done from outside, in beside() above.
 
-# 26. set the host name to glassbox (hostname)
+# 28. set the host name to glassbox (hostname)
 hostname glassbox
 
-# 27. bring the loopback device lo up (many programs listen on 127.0.0.1)
+# 29. bring the loopback device lo up (many programs listen on 127.0.0.1)
 ip link set lo up
 
-# 28. make /proc/sys read-only (linux.readonlyPaths[0])
+# 30. make /proc/sys read-only (linux.readonlyPaths[0])
 if [ -e ./proc/sys ]; then mount --rbind ./proc/sys ./proc/sys; remount_all ./proc/sys ro; fi # else nothing to protect
 
-# 29. mask /proc/kcore (linux.maskedPaths[0])
+# 31. mask /proc/kcore (linux.maskedPaths[0])
 if [ -d ./proc/kcore ]; then mount -t tmpfs -o ro tmpfs ./proc/kcore
 elif [ -e ./proc/kcore ]; then mount --bind ./dev/null ./proc/kcore; fi # else nothing to hide
 
-# 30. change the mount / (ro) (root.readonly)
+# 32. change the mount / (ro) (root.readonly)
 mount -o remount,bind,ro .
 
-# 31. drop 40 capabilities for good (process.capabilities.bounding)
+# 33. drop 40 capabilities for good (process.capabilities.bounding)
 set -- "$@" --drop=cap_chown,cap_dac_override,cap_dac_read_search,cap_fowner,cap_fsetid \
   --drop=cap_setgid,cap_setuid,cap_setpcap,cap_linux_immutable,cap_net_bind_service \
   --drop=cap_net_broadcast,cap_net_admin,cap_net_raw,cap_ipc_lock,cap_ipc_owner \
@@ -190,20 +195,20 @@ set -- "$@" --drop=cap_chown,cap_dac_override,cap_dac_read_search,cap_fowner,cap
   --drop=cap_setfcap,cap_mac_override,cap_mac_admin,cap_syslog,cap_wake_alarm \
   --drop=cap_block_suspend,cap_audit_read,cap_perfmon,cap_bpf,cap_checkpoint_restore
 
-# 32. go to / (process.cwd)
+# 34. go to / (process.cwd)
 cd .
 
-# 33. become user 0 and group 0 (process.user)
+# 35. become user 0 and group 0 (process.user)
 set -- "$@" --keep=1 --groups= --gid=0 --uid=0
 
-# 34. set the file mode creation mask to 0022 (process.user.umask)
+# 36. set the file mode creation mask to 0022 (process.user.umask)
 umask 0022
 
-# 35. keep the capabilities CAP_KILL (permitted the same, inheritable none, ambient none)
+# 37. keep the capabilities CAP_KILL (permitted the same, inheritable none, ambient none)
 #   (process.capabilities)
 set -- "$@" --caps='= cap_kill+ep'
 
-# 36. give up gaining privileges by execve (process.noNewPrivileges)
+# 38. give up gaining privileges by execve (process.noNewPrivileges)
 set -- "$@" --no-new-privs
 
 exec env -i \
@@ -216,17 +221,17 @@ echo ready >&5
 read -r _ <&6 # until the root is swapped
 exec 5>&- 6<&- 7<&-
 
-# 37. check that /usr/local/sbin/sh or its namesake further down PATH can be executed (process.args[0])
+# 39. check that /usr/local/sbin/sh or its namesake further down PATH can be executed (process.args[0])
 found=
 for file in /usr/local/sbin/sh /usr/local/bin/sh /usr/sbin/sh /usr/bin/sh /sbin/sh /bin/sh; do
   if [ -f "$file" ] && [ -x "$file" ]; then found=$file && break; fi
 done
 if [ -z "$found" ]; then echo "$1: no such program" >&2 && exit 127; fi
 
-# 38. wait for start (create makes the container, start runs it)
+# 40. wait for start (create makes the container, start runs it)
 # Not done: nobody starts this container later: it goes on at once.
 
-# 39. become the program: sh -c echo it'\''s "$HOME" (process.args)
+# 41. become the program: sh -c echo it'\''s "$HOME" (process.args)
 unset PWD OLDPWD SHLVL _
 exec "$@"
 ' sh sh -c 'echo it'\''s "$HOME"'

@@ -1,6 +1,7 @@
 //! The steps of the host and beside lanes as commands. `$pid` is the waiting process, as the host numbers it.
 
 use super::super::step::*;
+use super::super::uapi::SCHED_FLAG_RESET_ON_FORK;
 use super::Shell;
 use super::quote::{echo, word};
 
@@ -40,8 +41,38 @@ impl HostStep {
             HostStep::SetOomScoreAdj { value } => {
                 one(format!(r#"{} >"/proc/$pid/oom_score_adj""#, echo(&value.to_string())))
             }
+            HostStep::SetScheduler { scheduling } => Shell::Commands(schedule(scheduling)),
+            HostStep::SetIoPriority { class, level } => {
+                let class = match class.as_str() {
+                    "IOPRIO_CLASS_RT" => "realtime",
+                    "IOPRIO_CLASS_IDLE" => "idle",
+                    _ => "best-effort",
+                };
+                one(format!(r#"ionice --class {class} --classdata {level} --pid "$pid""#))
+            }
+            HostStep::RunHook { .. } => Shell::Nothing(NO_STATE),
         }
     }
+}
+
+/// Why a script runs no hook.
+pub(super) const NO_STATE: &str =
+    "a hook reads the state of the container from its stdin, and a script's container has none";
+
+/// chrt(1) for the policy, renice(1) for the nice value, which chrt leaves alone.
+fn schedule(scheduling: &Scheduling) -> Vec<String> {
+    let Scheduling { policy, flags, nice, priority, runtime, deadline, period, .. } = scheduling;
+    let policy = policy.trim_start_matches("SCHED_").to_ascii_lowercase();
+    let reset = if flags & SCHED_FLAG_RESET_ON_FORK != 0 { " --reset-on-fork" } else { "" };
+    let times = match policy.as_str() {
+        "deadline" => format!(" --sched-runtime {runtime} --sched-deadline {deadline} --sched-period {period}"),
+        _ => String::new(),
+    };
+    let mut commands = vec![format!(r#"chrt --{policy}{reset}{times} --pid {priority} "$pid""#)];
+    if *nice != 0 {
+        commands.push(format!(r#"renice -n {nice} -p "$pid""#));
+    }
+    commands
 }
 
 fn one(command: String) -> Shell {

@@ -12,6 +12,32 @@ impl InitStep {
     /// The commands that do the same.
     pub fn shell(&self) -> Shell {
         match self {
+            InitStep::HideFromTracers => Shell::Nothing("execve makes every process of a script visible again"),
+            InitStep::JoinNamespace { namespace, path } => {
+                Shell::Becomes(format!("nsenter --{}={}", nsenter_name(*namespace), word(&text(path))))
+            }
+            InitStep::JoinContainer { namespaces, pid } => {
+                let kinds = NAMESPACES.iter().filter(|(_, flag, _)| namespaces & flag != 0);
+                let kinds: String = kinds.map(|(_, flag, _)| format!(" --{}", nsenter_name(*flag))).collect();
+                Shell::Becomes(format!("nsenter --target {pid}{kinds}"))
+            }
+            InitStep::NewTimeNamespace { .. } => {
+                Shell::Outside(vec!["# unshare made it at the process's birth.".to_string()])
+            }
+            InitStep::WriteSysctl { path, value } => {
+                one(format!("printf %s {} >{}", word(&text(value)), word(&text(path))))
+            }
+            InitStep::NewSessionKeyring { .. } => Shell::Nothing(
+                "that takes keyctl(1), which few machines have: the program keeps this script's session keyring",
+            ),
+            InitStep::SetCpuAffinity { mask } => {
+                let digits: String = mask.iter().rev().map(|word| format!("{word:016x}")).collect();
+                Shell::Becomes(format!("taskset 0x{}", digits.trim_start_matches('0')))
+            }
+            InitStep::SetLabel { .. } => Shell::Nothing(
+                "the label is taken at the next execve, and a script has more than one before the program",
+            ),
+            InitStep::AwaitHooks | InitStep::RunHook { .. } => Shell::Nothing(super::host::NO_STATE),
             InitStep::BecomeRoot => Shell::Becomes(
                 "setpriv --reuid=0 --regid=0 --clear-groups --inh-caps=-all --ambient-caps=-all".to_string(),
             ),
@@ -115,6 +141,20 @@ pub(super) fn unshare_options(namespaces: u64) -> Vec<&'static str> {
         _ => "--user --keep-caps",
     };
     NAMESPACES.iter().filter(|(_, flag, _)| namespaces & flag != 0).map(|(name, ..)| options(*name)).collect()
+}
+
+/// As nsenter(1) spells the kind of a namespace.
+fn nsenter_name(namespace: u64) -> &'static str {
+    match namespace {
+        CLONE_NEWNS => "mount",
+        CLONE_NEWCGROUP => "cgroup",
+        CLONE_NEWUTS => "uts",
+        CLONE_NEWIPC => "ipc",
+        CLONE_NEWUSER => "user",
+        CLONE_NEWPID => "pid",
+        CLONE_NEWTIME => "time",
+        _ => "net",
+    }
 }
 
 fn device(target: &str, mode: u32, (major, minor): (u32, u32), (uid, gid): (u32, u32)) -> Shell {

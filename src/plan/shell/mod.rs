@@ -148,7 +148,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::plan::tests::{everything, host, plan, user_namespace};
+    use crate::plan::tests::{all_kinds, host, joined, plan, user_namespace};
     use crate::plan::{Host, Options, create};
     use crate::spec::{Config, template};
 
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_scripts_of_all_kinds_of_steps_can_be_read() {
-        for plan in [plan(|_| {}), plan(everything)] {
+        for plan in all_kinds() {
             for part in parts(&plan) {
                 assert_eq!(complaints(&part), "", "{part}");
             }
@@ -457,6 +457,43 @@ mod tests {
         PWD=/elsewhere
         ' sh './run it'\''s'
         ");
+    }
+
+    #[test]
+    fn joined_namespaces_are_entered_by_nsenter() {
+        insta::assert_snapshot!(new_commands(joined), @r#"
+          echo 0 >/sys/fs/cgroup/glassbox-web/cgroup.procs # 0: whoever writes it
+          exec nsenter --pid=/proc/7/ns/pid nsenter --net=/run/netns/web nsenter --user=/proc/7/ns/user unshare --mount --propagation unchanged --uts --time --boottime=-1 --monotonic=86400 \
+          chrt --batch --reset-on-fork --pid 0 "$pid"
+          renice -n 5 -p "$pid"
+          ionice --class idle --classdata 0 --pid "$pid"
+        set -- "$@" setpriv --reuid=0 --regid=0 --clear-groups --inh-caps=-all --ambient-caps=-all
+        place() {
+          if [ -d "$1" ]; then
+            directory "$2"
+          else
+            directory "${2%/*}"
+            below "$2"
+            [ -e "$2" ] || (umask 0022 && : >"$2")
+          fi
+        place /sys/fs/cgroup/glassbox-web ./sys/fs/cgroup
+        mount --bind /sys/fs/cgroup/glassbox-web ./sys/fs/cgroup
+        mount -o remount,bind,relatime,ro,nosuid,nodev,noexec ./sys/fs/cgroup
+        place /dev/null ./dev/null
+        mount --bind /dev/null ./dev/null
+        place /dev/zero ./dev/zero
+        mount --bind /dev/zero ./dev/zero
+        place /dev/full ./dev/full
+        mount --bind /dev/full ./dev/full
+        place /dev/random ./dev/random
+        mount --bind /dev/random ./dev/random
+        place /dev/urandom ./dev/urandom
+        mount --bind /dev/urandom ./dev/urandom
+        place /dev/tty ./dev/tty
+        mount --bind /dev/tty ./dev/tty
+        printf %s 512 >/proc/sys/net/core/somaxconn
+        printf %s 1 >/proc/sys/net/ipv4/ip_forward
+        "#);
     }
 
     #[test]

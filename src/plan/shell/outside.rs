@@ -1,6 +1,7 @@
 //! The parts of the script that run on the host: before the process, beside it, and after it.
 
-use super::super::step::{HostStep, InitStep, Plan};
+use super::super::step::{HostStep, InitStep, Plan, Planned};
+use super::super::text::text;
 use super::init::unshare_options;
 use super::quote::{comment, word};
 use super::{Shell, Told, heading, indented, not_done, rootfs};
@@ -61,10 +62,13 @@ trap {} EXIT
 
 /// The process, up to where it waits for the steps beside it.
 pub(super) fn clone_lane(plan: &Plan) -> String {
+    let enter = plan
+        .clone
+        .cgroup
+        .as_ref()
+        .map(|cgroup| format!("echo 0 >{} # 0: whoever writes it", word(&format!("{cgroup}/cgroup.procs"))));
     let mut born = vec!["read -r pid _ </proc/self/stat # its number on the host".to_string()];
-    if let Some(cgroup) = &plan.clone.cgroup {
-        born.push(format!("echo 0 >{} # 0: whoever writes it", word(&format!("{cgroup}/cgroup.procs"))));
-    }
+    born.extend(enter.clone().filter(|_| plan.between.is_empty()));
     born.push(r#"echo "$pid" >&5"#.to_string());
     if !plan.beside.is_empty() {
         born.push("read -r _ <&6".to_string());
@@ -72,17 +76,51 @@ pub(super) fn clone_lane(plan: &Plan) -> String {
     born.push("exec \"$@\"".to_string());
     let code = word(&format!("\n{}    ", indented("      ", &born)));
     format!(
-        "{}
+        "{}{}
 clone() {{
-  exec 5>\"$fifos/ready\" 6<\"$fifos/go\"
+  exec 5>\"$fifos/ready\" 6<\"$fifos/go\"{}
   # shellcheck disable=SC2016 # the shell inside expands them
-  exec unshare {} \\
+  exec {}unshare {} \\
     sh -euc {code} sh \"$@\"
 }}
 ",
+        headings(plan),
         heading(&plan.clone_numbered()).join("\n"),
-        unshare_options(plan.clone.namespaces).join(" "),
+        // A user namespace that is joined may have no say over the host's cgroups.
+        enter.filter(|_| !plan.between.is_empty()).map(|line| format!("\n  {line}")).unwrap_or_default(),
+        joins(plan),
+        new_namespaces(plan),
     )
+}
+
+/// The steps in between as comment lines: each is a command that becomes the next.
+fn headings(plan: &Plan) -> String {
+    let one = |numbered| format!("{}\n", heading(&numbered).join("\n"));
+    plan.between_numbered().map(one).collect()
+}
+
+fn joins(plan: &Plan) -> String {
+    let command = |planned: &Planned<InitStep>| match planned.step.shell() {
+        Shell::Becomes(command) => Some(format!("{command} ")),
+        Shell::Commands(_) | Shell::Capsh(_) | Shell::Last(_) | Shell::Outside(_) | Shell::Nothing(_) => None,
+    };
+    plan.between.iter().filter_map(command).collect()
+}
+
+fn new_namespaces(plan: &Plan) -> String {
+    let mut options: Vec<_> = unshare_options(plan.clone.namespaces).into_iter().map(str::to_string).collect();
+    for planned in &plan.init {
+        if let InitStep::NewTimeNamespace { offsets } = &planned.step {
+            options.push("--time".to_string());
+            let offsets = text(offsets).into_owned();
+            let offset = |line: &str| {
+                let mut words = line.split(' ');
+                Some(format!("--{}={}", words.next()?, words.next()?))
+            };
+            options.extend(offsets.lines().filter_map(offset));
+        }
+    }
+    options.join(" ")
 }
 
 /// The steps beside the process, and what is left to do from outside once it has given its power away.
@@ -99,6 +137,9 @@ pub(super) fn beside_lane(plan: &Plan, init: &[Told<'_, InitStep>]) -> String {
     }
     if !plan.beside.is_empty() {
         lines.push("  echo go >&4".to_string());
+    }
+    for numbered in plan.hooks_numbered() {
+        lines.extend(told("  ", &heading(&numbered), &numbered.step.shell()));
     }
     lines.push("  read -r _ <&3 # the process waits in its last shell".to_string());
     for step in init.iter().filter(|step| matches!(step.shell, Shell::Outside(_))) {

@@ -50,7 +50,17 @@ impl Prepared {
                 }
                 lines
             }
-            InitStep::BecomeRoot
+            InitStep::HideFromTracers
+            | InitStep::JoinNamespace { .. }
+            | InitStep::JoinContainer { .. }
+            | InitStep::NewTimeNamespace { .. }
+            | InitStep::WriteSysctl { .. }
+            | InitStep::NewSessionKeyring { .. }
+            | InitStep::SetCpuAffinity { .. }
+            | InitStep::SetLabel { .. }
+            | InitStep::AwaitHooks
+            | InitStep::RunHook { .. }
+            | InitStep::BecomeRoot
             | InitStep::NewSession
             | InitStep::Unshare { .. }
             | InitStep::SetPropagation { .. }

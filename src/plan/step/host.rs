@@ -1,6 +1,6 @@
 //! The steps that we do ourselves: before the process exists, and beside it while it waits.
 
-use super::{IdKind, IdRange};
+use super::{Hook, HookKind, IdKind, IdRange, Scheduling};
 use crate::cgroup::resources::{DeviceRule, Write};
 
 /// A step that we do on the host, before the process exists or beside it.
@@ -59,5 +59,24 @@ pub enum HostStep {
     SetOomScoreAdj {
         /// -1000 (never) to 1000 (first).
         value: i32,
+    },
+    /// Say how the scheduler treats the process: sched_setattr(2).
+    SetScheduler {
+        /// Policy and parameters.
+        scheduling: Scheduling,
+    },
+    /// Say how the process's input and output are ranked: ioprio_set(2).
+    SetIoPriority {
+        /// `IOPRIO_CLASS_RT`, `IOPRIO_CLASS_BE` or `IOPRIO_CLASS_IDLE`.
+        class: String,
+        /// 0 (first) to 7 (last).
+        level: u8,
+    },
+    /// Run a hook of the config in our own namespaces.
+    RunHook {
+        /// Which list it is from.
+        kind: HookKind,
+        /// The program.
+        hook: Hook,
     },
 }

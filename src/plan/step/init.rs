@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use super::{Filesystem, MountAttributes, RootfsPath};
+use super::{Filesystem, Hook, HookKind, LabelKind, MountAttributes, RootfsPath};
 use crate::plan::seccomp::{Listener, Program};
 
 /// A step that the container's process does, between clone3(2) and execve(2). Nothing in it allocates.
@@ -13,6 +13,64 @@ pub enum InitStep {
     CloseDescriptors {
         /// The first descriptor to close.
         from: u32,
+    },
+    /// Let no process of the namespaces that are joined look into this one: prctl(PR_SET_DUMPABLE, 0). Until execve it
+    /// has descriptors of the host (CVE-2016-9962).
+    HideFromTracers,
+    /// Join a namespace that is there already: setns(2) of its file.
+    JoinNamespace {
+        /// The CLONE_NEW* flag of its kind; a file of another kind is refused.
+        namespace: u64,
+        /// Absolute path on the host: `/run/netns/web`, `/proc/42/ns/net`.
+        path: CString,
+    },
+    /// Join the namespaces of a running container, all in one call: setns(2) of its first process's pidfd.
+    JoinContainer {
+        /// CLONE_NEW* flags.
+        namespaces: u64,
+        /// That process, in our PID namespace.
+        pid: i32,
+    },
+    /// Make a time namespace, set its clocks and enter it: unshare(2), /proc/self/timens_offsets, setns(2). The offsets
+    /// can only be written while no process is in it (time_namespaces(7)).
+    NewTimeNamespace {
+        /// Lines for timens_offsets: `monotonic 86400 0`. Empty: the clocks run as outside.
+        offsets: CString,
+    },
+    /// Write a kernel parameter of a namespace that is the container's own.
+    WriteSysctl {
+        /// Absolute path: `/proc/sys/net/ipv4/ip_forward`.
+        path: CString,
+        /// What is written.
+        value: CString,
+    },
+    /// Join a new session keyring, so that the caller's keys are not the container's: keyctl(KEYCTL_JOIN_SESSION_KEYRING).
+    /// A kernel without keyrings (ENOSYS), or a user out of quota (EDQUOT), is tolerated: there is nothing to hide then.
+    NewSessionKeyring {
+        /// Its name.
+        name: CString,
+    },
+    /// Say on which CPUs the process runs, whatever the caller is bound to: sched_setaffinity(2). The kernel takes those
+    /// that the cgroup allows; with none of them (EINVAL) the affinity stays, as it is the cgroup's then.
+    SetCpuAffinity {
+        /// The CPUs, as bits of 64-bit words, lowest first.
+        mask: Vec<u64>,
+    },
+    /// Say which label of a security module the program gets at execve: /proc/thread-self/attr.
+    SetLabel {
+        /// Whose label.
+        kind: LabelKind,
+        /// What is written into the file.
+        text: CString,
+    },
+    /// Report that the files are in place, and wait while hooks are run.
+    AwaitHooks,
+    /// Run a hook of the config in the container's namespaces, as a child of this process.
+    RunHook {
+        /// Which list it is from.
+        kind: HookKind,
+        /// The program.
+        hook: Hook,
     },
     /// Become the root user of the new user namespace.
     BecomeRoot,
@@ -116,8 +174,8 @@ pub enum InitStep {
     OpenTerminal {
         /// The device that makes terminals (pts(4)), absolute in the container.
         multiplexer: CString,
-        /// Where it is shown.
-        console: RootfsPath,
+        /// Where it is shown; nowhere for a process that joins a container.
+        console: Option<RootfsPath>,
         /// Rows and columns, where the config says.
         size: Option<(u16, u16)>,
     },

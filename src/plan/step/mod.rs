@@ -9,7 +9,9 @@ use std::borrow::Cow;
 pub use host::HostStep;
 pub use init::InitStep;
 pub(in crate::plan) use parts::c_string;
-pub use parts::{Filesystem, FsParameter, IdKind, IdRange, MountAttributes, RootfsPath};
+pub use parts::{
+    Filesystem, FsParameter, Hook, HookKind, IdKind, IdRange, LabelKind, MountAttributes, RootfsPath, Scheduling,
+};
 
 /// What a container start will do, decided but not done.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +22,13 @@ pub struct Plan {
     pub clone: Clone3,
     /// Done by us before the process exists.
     pub host: Vec<Planned<HostStep>>,
+    /// Done by a process in between, which then makes the container's own: some namespaces can only be joined by a parent
+    /// (setns(2), PID), others must be before new ones are made. Empty where nothing forces one.
+    pub between: Vec<Planned<InitStep>>,
     /// Done by us from outside, while the process waits.
     pub beside: Vec<Planned<HostStep>>,
+    /// Hooks that we run while the process waits a second time: its files are in place, its root is not swapped yet.
+    pub hooks: Vec<Planned<HostStep>>,
     /// Done by the process itself, in its new namespaces.
     pub init: Vec<Planned<InitStep>>,
 }

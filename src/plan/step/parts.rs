@@ -31,6 +31,66 @@ pub struct RootfsPath {
     pub parents: Vec<CString>,
 }
 
+/// When a hook runs (runtime.md, "Lifecycle"; config.md, "POSIX-platform Hooks").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HookKind {
+    /// `prestart`, deprecated: as `createRuntime`, before it.
+    Prestart,
+    /// Once the namespaces are there, before the root is swapped, in the runtime's namespaces.
+    CreateRuntime,
+    /// Then, in the container's namespaces.
+    CreateContainer,
+    /// At start, before the program, in the container's namespaces.
+    StartContainer,
+    /// Once the program runs, in the runtime's namespaces.
+    Poststart,
+    /// Once the container is deleted, in the runtime's namespaces.
+    Poststop,
+}
+
+/// A program that the config wants to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// Absolute path.
+    pub path: CString,
+    /// Arguments, the program's own name first.
+    pub args: Vec<CString>,
+    /// `NAME=value`; nothing else is in its environment.
+    pub env: Vec<CString>,
+    /// After so many seconds it is killed, with its process group, and has failed.
+    pub timeout: Option<u32>,
+}
+
+/// Whose label a process gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelKind {
+    /// /proc/thread-self/attr/apparmor/exec, or attr/exec on kernels before 5.8: `exec PROFILE`.
+    Apparmor,
+    /// /proc/thread-self/attr/exec: the context.
+    Selinux,
+}
+
+/// struct sched_attr of sched_setattr(2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduling {
+    /// `SCHED_OTHER`, `SCHED_FIFO` …
+    pub policy: String,
+    /// Its number (linux/sched.h).
+    pub policy_number: u32,
+    /// SCHED_FLAG_* bits.
+    pub flags: u64,
+    /// -20 to 19, of SCHED_OTHER and SCHED_BATCH.
+    pub nice: i32,
+    /// 1 to 99, of SCHED_FIFO and SCHED_RR.
+    pub priority: u32,
+    /// Nanoseconds, of SCHED_DEADLINE.
+    pub runtime: u64,
+    /// Nanoseconds, of SCHED_DEADLINE.
+    pub deadline: u64,
+    /// Nanoseconds, of SCHED_DEADLINE.
+    pub period: u64,
+}
+
 /// What a new or cloned mount is given (mount_setattr(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MountAttributes {
@@ -64,6 +124,20 @@ pub struct Filesystem {
     pub parameters: Vec<FsParameter>,
     /// MOUNT_ATTR_* of the mount.
     pub attributes: u64,
+}
+
+impl HookKind {
+    /// The list's name in config.json.
+    pub fn name(self) -> &'static str {
+        match self {
+            HookKind::Prestart => "prestart",
+            HookKind::CreateRuntime => "createRuntime",
+            HookKind::CreateContainer => "createContainer",
+            HookKind::StartContainer => "startContainer",
+            HookKind::Poststart => "poststart",
+            HookKind::Poststop => "poststop",
+        }
+    }
 }
 
 impl RootfsPath {

@@ -1,9 +1,12 @@
 //! The container's process, between clone3(2) and execve(2). Nothing here allocates, locks, logs or panics: a step comes
 //! with all that it needs, and an error is two numbers (`sys::Failure`).
 //!
-//! `view.rs` has the steps about files and mounts, `program.rs` those about the process itself.
+//! `view.rs` has the steps about files and mounts, `namespace.rs` those about namespaces that are joined and what is set
+//! in them, `hook.rs` hooks, `program.rs` the steps about the process itself.
 
 mod copy_up;
+mod hook;
+mod namespace;
 mod program;
 mod view;
 
@@ -16,7 +19,7 @@ use rustix::mount::UnmountFlags;
 use rustix::process::{chdir, pivot_root, setsid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
-use super::wire::Message;
+use super::wire::{HookEnd, Message};
 use crate::plan::{InitStep, Planned, RootfsPath};
 use crate::sys::{self, CStringArray, Call, CallResult, Failure};
 
@@ -32,27 +35,120 @@ pub(super) struct Wires<'a> {
     pub args: &'a CStringArray<'a>,
     /// See `args`.
     pub env: &'a CStringArray<'a>,
+    /// Arguments and environment of each hook of `Plan::init`, in order.
+    pub hooks: &'a [(CStringArray<'a>, CStringArray<'a>)],
+    /// The first process of the container whose namespaces are joined, as a pidfd.
+    pub target: Option<BorrowedFd<'a>>,
+}
+
+/// What the process gets hold of on the way.
+#[derive(Default)]
+struct Held {
+    /// The connection of `start`: from then on a failure is told to whoever started it.
+    starter: Option<OwnedFd>,
+    /// The container's state for hooks that run before and after `start`, and a file for what they write.
+    files: hook::Files,
+    /// How many hooks have run.
+    hooks_run: usize,
+}
+
+/// Why the process cannot go on.
+enum Stop {
+    /// A call failed.
+    Failed(Failure),
+    /// A hook failed.
+    Hook(HookEnd),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+/// Does the steps of the process in between, makes the container's process with `namespaces` (CLONE_NEW* flags) as a child
+/// of our parent, and tells it its id.
+pub(super) fn run_between(
+    between: &[Planned<InitStep>],
+    namespaces: u64,
+    steps: &[Planned<InitStep>],
+    wires: &Wires<'_>,
+) -> i32 {
+    let failed = |step, failure| {
+        let _ = Message::Failed { between: true, step, failure }.send(wires.sync, None);
+        1
+    };
+    for (index, planned) in between.iter().enumerate() {
+        match one_step(&planned.step, wires, &mut Held::default()) {
+            Ok(()) => {}
+            Err(Stop::Failed(failure)) => return failed(index as u32, failure),
+            Err(Stop::Hook(_)) => return 1,
+        }
+    }
+    match sys::spawn_sibling(namespaces, || run(steps, wires)) {
+        Ok(born) => {
+            let told = Message::Born { pid: born.pid }.send(wires.sync, Some(born.pidfd.as_fd()));
+            i32::from(told.is_err())
+        }
+        Err(failure) => failed(between.len() as u32, failure),
+    }
 }
 
 /// Does all steps. Comes back only where one failed, with the exit status for it.
 pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
-    let mut starter = None;
+    let mut held = Held::default();
     if wires.wait_for_parent && wait_for_go(wires.sync).is_err() {
         return 1;
     }
     for (index, planned) in steps.iter().enumerate() {
-        if let Err(failure) = one_step(&planned.step, wires, &mut starter) {
-            let report = starter.as_ref().map_or(wires.sync, OwnedFd::as_fd);
-            // Nobody is left to tell if this fails too: the parent sees the end of file and says that we died.
-            let _ = Message::Failed { step: index as u32, failure }.send(report, None);
-            return 1;
-        }
+        let step = index as u32;
+        let (message, written) = match one_step(&planned.step, wires, &mut held) {
+            Ok(()) => continue,
+            Err(Stop::Failed(failure)) => (Message::Failed { between: false, step, failure }, None),
+            Err(Stop::Hook(end)) => {
+                (Message::HookFailed { hook: held.hooks_run as u32 - 1, end }, held.files.output.as_ref())
+            }
+        };
+        let report = held.starter.as_ref().map_or(wires.sync, OwnedFd::as_fd);
+        // Nobody is left to tell if this fails too: the parent sees the end of file and says that we died.
+        let _ = message.send(report, written.map(AsFd::as_fd));
+        return 1;
     }
     1
 }
 
-fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -> Result<(), Failure> {
+fn one_step(step: &InitStep, wires: &Wires<'_>, held: &mut Held) -> Result<(), Stop> {
     match step {
+        InitStep::AwaitStart => Ok(await_start(wires, &mut held.starter)?),
+        InitStep::AwaitHooks => Ok(hook::await_hooks(wires.sync, &mut held.files)?),
+        InitStep::RunHook { kind, hook } => {
+            let arrays = &wires.hooks[held.hooks_run];
+            held.hooks_run += 1;
+            match hook::run(*kind, hook, arrays, &held.files)? {
+                HookEnd::Status(0) => Ok(()),
+                end => Err(Stop::Hook(end)),
+            }
+        }
+        step => Ok(plain_step(step, wires)?),
+    }
+}
+
+/// A step that leaves nothing behind in this process but what it did.
+fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
+    match step {
+        // Done above: they leave something to hold.
+        InitStep::AwaitStart | InitStep::AwaitHooks | InitStep::RunHook { .. } => Ok(()),
+        InitStep::HideFromTracers => sys::hide_from_tracers(),
+        InitStep::JoinNamespace { namespace, path } => namespace::join(path, *namespace),
+        InitStep::JoinContainer { namespaces, .. } => match wires.target {
+            Some(pidfd) => namespace::set(pidfd, *namespaces),
+            None => Err(Call::Setns.failed(Errno::BADF)),
+        },
+        InitStep::NewTimeNamespace { offsets } => namespace::new_time(offsets),
+        InitStep::WriteSysctl { path, value } => namespace::write_file(path, value.to_bytes()),
+        InitStep::NewSessionKeyring { name } => program::new_session_keyring(name),
+        InitStep::SetCpuAffinity { mask } => program::set_cpu_affinity(mask),
+        InitStep::SetLabel { kind, text } => namespace::set_label(*kind, text),
         InitStep::BecomeRoot => become_root(),
         InitStep::NewSession => setsid().map(drop).of(Call::Setsid),
         InitStep::Unshare { namespaces } => unshare(*namespaces),
@@ -76,12 +172,13 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -
         InitStep::SetHostname { name } => rustix::system::sethostname(name.to_bytes()).of(Call::Sethostname),
         InitStep::SetDomainname { name } => rustix::system::setdomainname(name.to_bytes()).of(Call::Setdomainname),
         InitStep::BringLoopbackUp { device } => sys::bring_up(device.to_bytes()),
-        InitStep::OpenTerminal { multiplexer, console, size } => open_terminal(wires.sync, multiplexer, console, *size),
+        InitStep::OpenTerminal { multiplexer, console, size } => {
+            open_terminal(wires.sync, multiplexer, console.as_ref(), *size)
+        }
         InitStep::ReadonlyPath { path, recursive, attributes } => view::readonly_path(path, *recursive, attributes),
         InitStep::MaskPath { path, empty, null, device } => view::mask_path(path, empty, null, *device),
         InitStep::ChangeDirectory { target } => program::change_directory(target),
         InitStep::FindExecutable { candidates } => program::find_executable(candidates),
-        InitStep::AwaitStart => await_start(wires, starter),
         InitStep::SetUmask { mask } => {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(*mask));
             Ok(())
@@ -148,19 +245,21 @@ fn await_start(wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -> Result<(), F
 fn open_terminal(
     sync: BorrowedFd<'_>,
     multiplexer: &CStr,
-    console: &RootfsPath,
+    console: Option<&RootfsPath>,
     size: Option<(u16, u16)>,
 ) -> Result<(), Failure> {
     use rustix::fs::{Mode, OFlags};
-    // devpts was mounted by us a few steps ago, and nobody else is in this mount namespace.
-    let master =
-        openat(CWD, multiplexer, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).of(Call::Openat)?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let master = openat(CWD, multiplexer, flags, Mode::empty()).of(Call::Openat)?;
+    view::is_multiplexer(master.as_fd())?;
     let terminal = sys::open_peer(master.as_fd())?;
     if let Some(size) = size {
         sys::set_window_size(terminal.as_fd(), size)?;
     }
     Message::Terminal.send(sync, Some(master.as_fd()))?;
-    view::show_terminal(terminal.as_fd(), console)?;
+    if let Some(console) = console {
+        view::show_terminal(terminal.as_fd(), console)?;
+    }
     sys::set_controlling(terminal.as_fd())?;
     rustix::stdio::dup2_stdin(&terminal).of(Call::Dup3)?;
     rustix::stdio::dup2_stdout(&terminal).of(Call::Dup3)?;

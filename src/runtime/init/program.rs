@@ -26,6 +26,20 @@ pub(super) fn change_directory(target: &RootfsPath) -> Result<(), Failure> {
     }
 }
 
+pub(super) fn new_session_keyring(name: &CStr) -> Result<(), Failure> {
+    match sys::join_session_keyring(name) {
+        Err(Failure { errno: Errno::NOSYS | Errno::DQUOT, .. }) => Ok(()),
+        result => result,
+    }
+}
+
+pub(super) fn set_cpu_affinity(mask: &[u64]) -> Result<(), Failure> {
+    match sys::set_cpu_affinity(mask) {
+        Err(Failure { errno: Errno::INVAL, .. }) => Ok(()),
+        result => result,
+    }
+}
+
 pub(super) fn switch_user(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Failure> {
     set_keep_capabilities(true).of(Call::Prctl)?;
     sys::set_groups(groups)?;

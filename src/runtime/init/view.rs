@@ -121,6 +121,20 @@ pub(super) fn mask_path(path: &CStr, empty: &Filesystem, null: &CStr, device: (u
     put_mount(&clone_tree(null.as_fd(), c"", false)?, &place)
 }
 
+/// Whether this is the multiplexer of a devpts file system and not something else of that name: a container may have put it
+/// there (CVE-2025-52565). On devpts the inode of ptmx is 2, its device 5:2 (fs/devpts/inode.c).
+pub(super) fn is_multiplexer(file: BorrowedFd<'_>) -> Result<(), Failure> {
+    const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
+    const PTMX_INODE: u64 = 2;
+    let magic = rustix::fs::fstatfs(file).of(Call::Fstat)?.f_type as u64;
+    let stat = fstat(file).of(Call::Fstat)?;
+    let node = (stat.st_ino, stat.st_rdev) == (PTMX_INODE, rustix::fs::makedev(5, 2));
+    match magic == DEVPTS_SUPER_MAGIC && node && file_type(&stat) == FileType::CharacterDevice {
+        true => Ok(()),
+        false => Err(Call::Fstat.failed(Errno::NOTTY)),
+    }
+}
+
 /// Shows the container's terminal at a place where programs look for it.
 pub(super) fn show_terminal(terminal: BorrowedFd<'_>, console: &RootfsPath) -> Result<(), Failure> {
     let (parent, name) = open_parent(console)?;

@@ -1,7 +1,21 @@
 //! What the runtime specification forbids, and what glassbox does not support, each refused with the field's path.
 
+mod hooks;
+mod namespaces;
+mod process;
+
 use super::load::SpecError;
-use super::oci::{Capabilities, Linux, LinuxNamespaceType, Mount, Process, Spec};
+use super::oci::{Linux, Mount, Process, Spec};
+
+/// Checks a process by itself; what may pass with a word is added to `warnings`.
+pub(super) fn process(process: &Process, warnings: &mut Vec<String>) -> Result<(), SpecError> {
+    process::check(process, warnings)
+}
+
+/// Checks a process that is put together from flags.
+pub fn check_process(process: &Process) -> Result<(), SpecError> {
+    process::check(process, &mut Vec::new())
+}
 
 /// Checks a typed configuration; what may pass with a word is added to `warnings`.
 pub(super) fn validate(spec: &Spec, warnings: &mut Vec<String>) -> Result<(), SpecError> {
@@ -12,15 +26,15 @@ pub(super) fn validate(spec: &Spec, warnings: &mut Vec<String>) -> Result<(), Sp
         return Err(invalid("root.path", "is empty; give the directory that holds the container's files"));
     }
     text("root.path", &root.path().to_string_lossy())?;
-    if let Some(process) = spec.process() {
-        validate_process(process)?;
-        ambient(process, warnings);
+    if let Some(one) = spec.process() {
+        process::check(one, warnings)?;
     }
+    hooks::check(spec)?;
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         validate_mount(index, mount)?;
     }
     let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "is required on Linux"))?;
-    namespaces(spec, linux)?;
+    namespaces::check(spec, linux)?;
     resources(linux, warnings)
 }
 
@@ -48,30 +62,18 @@ fn version(version: &str) -> Result<(), SpecError> {
 
 /// Fields that would change the container and that glassbox does not carry out.
 fn unsupported(spec: &Spec) -> Result<(), SpecError> {
-    let process = spec.process().as_ref();
     let linux = spec.linux().as_ref();
     let resources = linux.and_then(|linux| linux.resources().as_ref());
-    let asks: [(&str, bool); 18] = [
+    let asks: [(&str, bool); 10] = [
         ("solaris", spec.solaris().is_some()),
         ("windows", spec.windows().is_some()),
         ("vm", spec.vm().is_some()),
         ("zos", spec.zos().is_some()),
-        ("hooks", spec.hooks().as_ref().is_some_and(|hooks| *hooks != Default::default())),
-        (
-            "process.apparmorProfile",
-            process.is_some_and(|p| p.apparmor_profile().as_ref().is_some_and(|l| !l.is_empty())),
-        ),
-        ("process.selinuxLabel", process.is_some_and(|p| p.selinux_label().as_ref().is_some_and(|l| !l.is_empty()))),
-        ("process.ioPriority", process.is_some_and(|p| p.io_priority().is_some())),
-        ("process.scheduler", process.is_some_and(|p| p.scheduler().is_some())),
-        ("process.execCPUAffinity", process.is_some_and(|p| p.exec_cpu_affinity().is_some())),
-        ("linux.sysctl", linux.is_some_and(|l| l.sysctl().as_ref().is_some_and(|map| !map.is_empty()))),
         ("linux.mountLabel", linux.is_some_and(|l| l.mount_label().as_ref().is_some_and(|l| !l.is_empty()))),
         ("linux.intelRdt", linux.is_some_and(|l| l.intel_rdt().is_some())),
         ("linux.memoryPolicy", linux.is_some_and(|l| l.memory_policy().is_some())),
         ("linux.personality", linux.is_some_and(|l| l.personality().is_some())),
         ("linux.netDevices", linux.is_some_and(|l| l.net_devices().as_ref().is_some_and(|map| !map.is_empty()))),
-        ("linux.timeOffsets", linux.is_some_and(|l| l.time_offsets().as_ref().is_some_and(|map| !map.is_empty()))),
         (
             "linux.resources.network",
             resources.and_then(|r| r.network().as_ref()).is_some_and(|n| *n != Default::default()),
@@ -80,59 +82,6 @@ fn unsupported(spec: &Spec) -> Result<(), SpecError> {
     match asks.into_iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(SpecError::Unsupported { field: field.to_string() }),
         None => Ok(()),
-    }
-}
-
-fn validate_process(process: &Process) -> Result<(), SpecError> {
-    let args = process.args().as_deref().unwrap_or_default();
-    if args.first().is_none_or(String::is_empty) {
-        return Err(invalid("process.args", "is empty; its first entry is the program to run"));
-    }
-    for (index, arg) in args.iter().enumerate() {
-        text(&format!("process.args[{index}]"), arg)?;
-    }
-    for (index, variable) in process.env().iter().flatten().enumerate() {
-        let field = format!("process.env[{index}]");
-        text(&field, variable)?;
-        if variable.find('=').is_none_or(|at| at == 0) {
-            return Err(invalid(field, format!("{variable:?} is not NAME=value")));
-        }
-    }
-    let cwd = process.cwd().to_string_lossy();
-    text("process.cwd", &cwd)?;
-    if !cwd.starts_with('/') {
-        return Err(invalid("process.cwd", format!("{cwd:?} is not an absolute path in the container")));
-    }
-    // (uid_t)-1 means "leave unchanged" to setresuid(2): root would stay root.
-    for (field, id) in [("process.user.uid", process.user().uid()), ("process.user.gid", process.user().gid())] {
-        if id == u32::MAX {
-            return Err(invalid(field, format!("{id} means \"no id\" to the kernel; use one below it")));
-        }
-    }
-    let mut seen = Vec::new();
-    for (index, limit) in process.rlimits().iter().flatten().enumerate() {
-        let field = format!("process.rlimits[{index}]");
-        if seen.contains(&limit.typ()) {
-            return Err(invalid(field, format!("{} is set twice", limit.typ())));
-        }
-        if limit.soft() > limit.hard() {
-            return Err(invalid(field, format!("soft {} is above hard {}", limit.soft(), limit.hard())));
-        }
-        seen.push(limit.typ());
-    }
-    Ok(())
-}
-
-/// `runc spec` before 1.2 asked for ambient capabilities that are not inheritable, and runc itself let them pass.
-fn ambient(process: &Process, warnings: &mut Vec<String>) {
-    let Some(sets) = process.capabilities() else { return };
-    let has = |set: &Option<Capabilities>, name| set.iter().flatten().any(|capability| capability == name);
-    for capability in sets.ambient().iter().flatten() {
-        if !has(sets.permitted(), capability) || !has(sets.inheritable(), capability) {
-            warnings.push(format!(
-                "process.capabilities.ambient: CAP_{capability} is not permitted and inheritable, so it cannot be ambient"
-            ));
-        }
     }
 }
 
@@ -159,44 +108,6 @@ fn validate_mount(index: usize, mount: &Mount) -> Result<(), SpecError> {
     }
     if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
         return Err(SpecError::Unsupported { field: field("uidMappings") });
-    }
-    Ok(())
-}
-
-fn namespaces(spec: &Spec, linux: &Linux) -> Result<(), SpecError> {
-    let list = linux.namespaces().as_deref().unwrap_or_default();
-    for (index, namespace) in list.iter().enumerate() {
-        let field = format!("linux.namespaces[{index}]");
-        if list[..index].iter().any(|earlier| earlier.typ() == namespace.typ()) {
-            return Err(invalid(field, format!("a second {} namespace", namespace.typ())));
-        }
-        if namespace.path().is_some() {
-            return Err(SpecError::Unsupported { field: format!("{field}.path") });
-        }
-        if namespace.typ() == LinuxNamespaceType::Time {
-            return Err(SpecError::Unsupported { field: format!("{field}.type \"time\"") });
-        }
-    }
-    let has = |typ| list.iter().any(|namespace| namespace.typ() == typ);
-    if !has(LinuxNamespaceType::Mount) {
-        return Err(SpecError::Unsupported { field: "linux.namespaces without \"mount\"".into() });
-    }
-    for (field, set) in [("hostname", spec.hostname().is_some()), ("domainname", spec.domainname().is_some())] {
-        if set && !has(LinuxNamespaceType::Uts) {
-            return Err(invalid(field, "needs a new \"uts\" namespace, else it would rename the host"));
-        }
-    }
-    let mapped = [("linux.uidMappings", linux.uid_mappings()), ("linux.gidMappings", linux.gid_mappings())];
-    for (field, mappings) in mapped {
-        let mappings = mappings.as_deref().unwrap_or_default();
-        match (has(LinuxNamespaceType::User), mappings.is_empty()) {
-            (true, true) => return Err(invalid(field, "is required with a new \"user\" namespace")),
-            (false, false) => return Err(invalid(field, "needs a new \"user\" namespace")),
-            _ => {}
-        }
-        if let Some(index) = mappings.iter().position(|map| map.size() == 0) {
-            return Err(invalid(format!("{field}[{index}].size"), "is 0"));
-        }
     }
     Ok(())
 }

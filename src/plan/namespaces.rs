@@ -1,0 +1,122 @@
+//! Which namespaces a container gets of its own, which it joins, and what is set in those that are its own.
+
+use super::step::{InitStep, Planned, c_string};
+use super::uapi::*;
+use crate::spec::oci::{LinuxNamespace, LinuxNamespaceType, Spec};
+
+type Steps = Vec<Planned<InitStep>>;
+
+/// CLONE_NEW* flags of the config's new namespaces.
+pub(super) fn new(spec: &Spec) -> u64 {
+    list(spec).filter(|(_, namespace)| path(namespace).is_none()).fold(0, |new, (_, entry)| new | flag(entry.typ()))
+}
+
+/// CLONE_NEW* flags of the namespaces that are not the runtime's: new ones and joined ones.
+pub(super) fn own(spec: &Spec) -> u64 {
+    list(spec).fold(0, |own, (_, namespace)| own | flag(namespace.typ()))
+}
+
+/// The namespaces that are joined by path. The user namespace comes last: whoever is in it may have no say over the others.
+pub(super) fn joins(spec: &Spec) -> Steps {
+    let mut joins: Vec<_> = list(spec)
+        .filter_map(|(index, entry)| Some((index, flag(entry.typ()), path(entry)?)))
+        .map(|(index, namespace, path)| {
+            Planned::new(
+                InitStep::JoinNamespace { namespace, path: c_string(&path) },
+                format!("linux.namespaces[{index}]"),
+            )
+        })
+        .collect();
+    joins.sort_by_key(|planned| matches!(planned.step, InitStep::JoinNamespace { namespace: CLONE_NEWUSER, .. }));
+    joins
+}
+
+/// Whether joining takes a process in between: a PID namespace is joined by children alone (setns(2)), and a namespace that
+/// belongs to the host must be joined before there is a new user namespace, whose root has no power over it.
+pub(super) fn need_a_process_between(spec: &Spec) -> bool {
+    let joined = own(spec) & !new(spec);
+    joined & (CLONE_NEWPID | CLONE_NEWUSER) != 0 || joined != 0 && new(spec) & CLONE_NEWUSER != 0
+}
+
+/// The time namespace, which clone3 could make but not set.
+pub(super) fn time(spec: &Spec) -> Option<Planned<InitStep>> {
+    if new(spec) & CLONE_NEWTIME == 0 {
+        return None;
+    }
+    let offsets = spec.linux().as_ref().and_then(|linux| linux.time_offsets().as_ref());
+    let mut lines: Vec<_> = offsets
+        .into_iter()
+        .flatten()
+        .map(|(clock, offset)| format!("{clock} {} {}\n", offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0)))
+        .collect();
+    lines.sort();
+    let because = if lines.is_empty() { "linux.namespaces \"time\"" } else { "linux.timeOffsets" };
+    Some(Planned::new(InitStep::NewTimeNamespace { offsets: c_string(&lines.concat()) }, because))
+}
+
+/// Kernel parameters. Validation has let only those pass that belong to a namespace of the container's own.
+pub(super) fn sysctls(spec: &Spec) -> Steps {
+    let wanted = spec.linux().as_ref().and_then(|linux| linux.sysctl().as_ref());
+    let mut wanted: Vec<_> = wanted.into_iter().flatten().collect();
+    wanted.sort();
+    let one = |(key, value): (&String, &String)| {
+        let path = c_string(&format!("/proc/sys/{}", sysctl_path(key)));
+        Planned::new(InitStep::WriteSysctl { path, value: c_string(value) }, format!("linux.sysctl[{key:?}]"))
+    };
+    wanted.into_iter().map(one).collect()
+}
+
+/// sysctl(8): whichever of `.` and `/` comes first separates, and the other one stands for it within a name.
+fn sysctl_path(key: &str) -> String {
+    match key.find(['.', '/']) {
+        Some(at) if key.as_bytes()[at] == b'.' => key
+            .chars()
+            .map(|c| {
+                if c == '.' {
+                    '/'
+                } else if c == '/' {
+                    '.'
+                } else {
+                    c
+                }
+            })
+            .collect(),
+        Some(_) | None => key.to_string(),
+    }
+}
+
+fn list(spec: &Spec) -> impl Iterator<Item = (usize, &LinuxNamespace)> {
+    let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    list.iter().enumerate()
+}
+
+/// An empty path is none: podman and docker leave it so.
+fn path(namespace: &LinuxNamespace) -> Option<String> {
+    let path = namespace.path().as_ref()?.to_string_lossy().into_owned();
+    (!path.is_empty()).then_some(path)
+}
+
+fn flag(kind: LinuxNamespaceType) -> u64 {
+    match kind {
+        LinuxNamespaceType::Mount => CLONE_NEWNS,
+        LinuxNamespaceType::Cgroup => CLONE_NEWCGROUP,
+        LinuxNamespaceType::Uts => CLONE_NEWUTS,
+        LinuxNamespaceType::Ipc => CLONE_NEWIPC,
+        LinuxNamespaceType::User => CLONE_NEWUSER,
+        LinuxNamespaceType::Pid => CLONE_NEWPID,
+        LinuxNamespaceType::Network => CLONE_NEWNET,
+        LinuxNamespaceType::Time => CLONE_NEWTIME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sysctl_path;
+
+    #[test]
+    fn the_first_separator_decides() {
+        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
+        assert_eq!(sysctl_path("net/ipv4/conf/eth0.100/forwarding"), "net/ipv4/conf/eth0.100/forwarding");
+        assert_eq!(sysctl_path("net.ipv4.conf.eth0/100.forwarding"), "net/ipv4/conf/eth0.100/forwarding");
+    }
+}

@@ -1,0 +1,141 @@
+//! The steps that we do ourselves, on the host or from outside to the process that waits.
+
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::error::RuntimeError;
+use crate::cgroup::{Cgroup, CgroupError};
+use crate::plan::{HostStep, IdKind, IdRange, Scheduling};
+use crate::sys::{self, Failure, SchedAttr};
+
+/// A step's failure, before it is known which number the step has.
+pub(super) struct StepFailed {
+    cause: String,
+    errno: Errno,
+}
+
+impl StepFailed {
+    /// The same, of step `number`.
+    pub(super) fn at(self, number: usize, step: &HostStep) -> RuntimeError {
+        RuntimeError::HostStep { number, step: step.describe(), cause: self.cause, errno: self.errno }
+    }
+}
+
+impl From<CgroupError> for StepFailed {
+    fn from(error: CgroupError) -> Self {
+        StepFailed { cause: error.to_string(), errno: error.errno }
+    }
+}
+
+impl From<Failure> for StepFailed {
+    fn from(failure: Failure) -> Self {
+        StepFailed { cause: failure.to_string(), errno: failure.errno }
+    }
+}
+
+/// Does one step of ours; `pid` is the waiting process, for the steps beside it.
+pub(super) fn host_step(step: &HostStep, pid: Option<i32>) -> Result<(), StepFailed> {
+    let process = |file: &str| format!("/proc/{}/{file}", pid.expect("a step beside the process has one"));
+    match step {
+        HostStep::CreateCgroup { path } => Ok(Cgroup::create(Path::new(path))?),
+        HostStep::AdoptCgroup { path } => adopt(&Cgroup::open(Path::new(path))?),
+        HostStep::EnableControllers { path, required, wanted } => {
+            enable(&Cgroup::open(Path::new(path))?, required, wanted)
+        }
+        HostStep::WriteCgroup { path, write } => Ok(Cgroup::open(Path::new(path))?.apply(write)?),
+        HostStep::FilterDevices { path, rules } => Ok(Cgroup::open(Path::new(path))?.filter_devices(rules)?),
+        HostStep::WriteIdMap { kind, ranges } => {
+            let file = match kind {
+                IdKind::User => process("uid_map"),
+                IdKind::Group => process("gid_map"),
+            };
+            write_file(&file, &ranges.iter().map(id_line).collect::<String>())
+        }
+        HostStep::SetRlimit { name, soft, hard } => {
+            let errno = || StepFailed { cause: format!("{name} is unknown to this machine"), errno: Errno::INVAL };
+            let resource = resource_number(name).ok_or_else(errno)?;
+            Ok(sys::prlimit(pid.expect("a step beside the process has one"), resource, *soft, *hard)?)
+        }
+        HostStep::SetOomScoreAdj { value } => write_file(&process("oom_score_adj"), &value.to_string()),
+        HostStep::SetScheduler { scheduling } => {
+            let Scheduling { policy_number: policy, flags, nice, priority, runtime, deadline, period, .. } =
+                *scheduling;
+            let attributes = SchedAttr { size: 0, policy, flags, nice, priority, runtime, deadline, period };
+            Ok(sys::set_scheduler(pid.expect("a step beside the process has one"), attributes)?)
+        }
+        HostStep::SetIoPriority { class, level } => {
+            let class = match class.as_str() {
+                "IOPRIO_CLASS_RT" => 1,
+                "IOPRIO_CLASS_IDLE" => 3,
+                _ => 2,
+            };
+            Ok(sys::set_io_priority(pid.expect("a step beside the process has one"), class, *level)?)
+        }
+        // Run once the files are in place, with the container's state (`Waiting::run_hooks`).
+        HostStep::RunHook { .. } => Ok(()),
+    }
+}
+
+fn adopt(cgroup: &Cgroup) -> Result<(), StepFailed> {
+    let busy = |why: &str| StepFailed { cause: format!("{:?} {why}", cgroup.path()), errno: Errno::BUSY };
+    if cgroup.populated()? {
+        return Err(busy("has processes"));
+    }
+    match cgroup.read_key("cgroup.events", "frozen")? {
+        Some(1) => Err(busy("is frozen")),
+        _ => Ok(()),
+    }
+}
+
+fn enable(cgroup: &Cgroup, required: &[String], wanted: &[String]) -> Result<(), StepFailed> {
+    let words =
+        |names: &mut dyn Iterator<Item = &String>| names.map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
+    let all = cgroup.write("cgroup.subtree_control", &words(&mut required.iter().chain(wanted)));
+    if all.is_ok() {
+        return Ok(());
+    }
+    // One that the kernel refuses makes it refuse them all: those that only count may be the reason.
+    for name in wanted {
+        let _ = cgroup.write("cgroup.subtree_control", &format!("+{name}"));
+    }
+    match required.is_empty() {
+        true => Ok(()),
+        false => Ok(cgroup.write("cgroup.subtree_control", &words(&mut required.iter()))?),
+    }
+}
+
+fn id_line(range: &IdRange) -> String {
+    format!("{} {} {}\n", range.inside, range.outside, range.count)
+}
+
+fn write_file(path: &str, text: &str) -> Result<(), StepFailed> {
+    std::fs::write(path, text).map_err(|cause| {
+        let errno = Errno::from_io_error(&cause).unwrap_or(Errno::IO);
+        StepFailed { cause: format!("write({path:?}, {text:?}) = {}", sys::errno_name(errno.raw_os_error())), errno }
+    })
+}
+
+/// The number of a resource limit in the kernel's generic numbering (asm-generic/resource.h).
+fn resource_number(name: &str) -> Option<u32> {
+    const NAMES: [&str; 16] = [
+        "CPU",
+        "FSIZE",
+        "DATA",
+        "STACK",
+        "CORE",
+        "RSS",
+        "NPROC",
+        "NOFILE",
+        "MEMLOCK",
+        "AS",
+        "LOCKS",
+        "SIGPENDING",
+        "MSGQUEUE",
+        "NICE",
+        "RTPRIO",
+        "RTTIME",
+    ];
+    let name = name.strip_prefix("RLIMIT_")?;
+    NAMES.iter().position(|known| *known == name).map(|number| number as u32)
+}

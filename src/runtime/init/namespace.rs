@@ -1,0 +1,50 @@
+//! The steps about namespaces that are there already, and about what is set in those that are the container's own.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::plan::{LabelKind, uapi};
+use crate::sys::{Call, CallResult, Failure};
+
+/// setns(2) refuses a file of another kind than `namespace` with EINVAL.
+pub(super) fn join(path: &CStr, namespace: u64) -> Result<(), Failure> {
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).of(Call::Openat)?;
+    set(file.as_fd(), namespace)
+}
+
+/// setns(2) with a namespace's file, or with a pidfd and all namespaces of that process that are wanted.
+pub(super) fn set(file: BorrowedFd<'_>, namespaces: u64) -> Result<(), Failure> {
+    let flags = nix::sched::CloneFlags::from_bits_retain(namespaces as i32);
+    nix::sched::setns(file, flags).map_err(|errno| Call::Setns.failed(Errno::from_raw_os_error(errno as i32)))
+}
+
+pub(super) fn new_time(offsets: &CStr) -> Result<(), Failure> {
+    super::unshare(uapi::CLONE_NEWTIME)?;
+    if !offsets.is_empty() {
+        write_file(c"/proc/self/timens_offsets", offsets.to_bytes())?;
+    }
+    // unshare(2) has made it for children alone.
+    join(c"/proc/self/ns/time_for_children", uapi::CLONE_NEWTIME)
+}
+
+pub(super) fn set_label(kind: LabelKind, text: &CStr) -> Result<(), Failure> {
+    match kind {
+        LabelKind::Selinux => write_file(c"/proc/thread-self/attr/exec", text.to_bytes()),
+        LabelKind::Apparmor => match write_file(c"/proc/thread-self/attr/apparmor/exec", text.to_bytes()) {
+            // Before Linux 5.8 security modules shared one directory.
+            Err(Failure { call: Call::Openat, errno: Errno::NOENT }) => {
+                write_file(c"/proc/thread-self/attr/exec", text.to_bytes())
+            }
+            result => result,
+        },
+    }
+}
+
+/// One write(2), as files of /proc want it.
+pub(super) fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), Failure> {
+    let file = openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).of(Call::Openat)?;
+    rustix::io::write(&file, bytes).map(drop).of(Call::Write)
+}

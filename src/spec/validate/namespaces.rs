@@ -1,0 +1,110 @@
+//! What is checked of namespaces.
+
+use super::super::load::SpecError;
+use super::super::oci::{Linux, LinuxNamespaceType, Spec};
+use super::{invalid, text};
+
+/// Checks the namespaces, and what may only be set in those that are the container's own.
+pub(super) fn check(spec: &Spec, linux: &Linux) -> Result<(), SpecError> {
+    let list = linux.namespaces().as_deref().unwrap_or_default();
+    for (index, namespace) in list.iter().enumerate() {
+        let field = format!("linux.namespaces[{index}]");
+        if list[..index].iter().any(|earlier| earlier.typ() == namespace.typ()) {
+            return Err(invalid(field, format!("a second {} namespace", namespace.typ())));
+        }
+        let Some(path) = namespace.path().as_ref().map(|path| path.to_string_lossy()).filter(|path| !path.is_empty())
+        else {
+            continue;
+        };
+        text(&format!("{field}.path"), &path)?;
+        if !path.starts_with('/') {
+            return Err(invalid(format!("{field}.path"), format!("{path:?} is not an absolute path")));
+        }
+        // The rootfs is looked up in the runtime's own mount namespace.
+        if namespace.typ() == LinuxNamespaceType::Mount {
+            return Err(SpecError::Unsupported { field: format!("{field}.path of a \"mount\" namespace") });
+        }
+    }
+    let find = |typ| list.iter().find(|namespace| namespace.typ() == typ);
+    let has = |typ| find(typ).is_some();
+    let new = |typ| find(typ).is_some_and(|entry| entry.path().as_ref().is_none_or(|path| path.as_os_str().is_empty()));
+    if !has(LinuxNamespaceType::Mount) {
+        return Err(SpecError::Unsupported { field: "linux.namespaces without \"mount\"".into() });
+    }
+    for (field, set) in [("hostname", spec.hostname().is_some()), ("domainname", spec.domainname().is_some())] {
+        if set && !has(LinuxNamespaceType::Uts) {
+            return Err(invalid(field, "needs a new \"uts\" namespace, else it would rename the host"));
+        }
+    }
+    let mapped = [("linux.uidMappings", linux.uid_mappings()), ("linux.gidMappings", linux.gid_mappings())];
+    for (field, mappings) in mapped {
+        let mappings = mappings.as_deref().unwrap_or_default();
+        match (new(LinuxNamespaceType::User), mappings.is_empty()) {
+            (true, true) => return Err(invalid(field, "is required with a new \"user\" namespace")),
+            // One that is joined has its maps already: podman gives them beside its path.
+            (false, false) if !has(LinuxNamespaceType::User) => {
+                return Err(invalid(field, "needs a new \"user\" namespace"));
+            }
+            _ => {}
+        }
+        if let Some(index) = mappings.iter().position(|map| map.size() == 0) {
+            return Err(invalid(format!("{field}[{index}].size"), "is 0"));
+        }
+    }
+    time_offsets(linux, new(LinuxNamespaceType::Time))?;
+    linux.sysctl().iter().flatten().try_for_each(|(key, value)| sysctl(key, value, has))
+}
+
+/// The clocks that time_namespaces(7) lets run apart.
+fn time_offsets(linux: &Linux, has_time: bool) -> Result<(), SpecError> {
+    for (clock, offset) in linux.time_offsets().iter().flatten() {
+        let field = format!("linux.timeOffsets[{clock:?}]");
+        if !["monotonic", "boottime"].contains(&clock.as_str()) {
+            return Err(invalid(field, "only the clocks monotonic and boottime have offsets"));
+        }
+        if offset.nanosecs().unwrap_or(0) > 999_999_999 {
+            return Err(invalid(format!("{field}.nanosecs"), "is a second or more; put those into secs"));
+        }
+        if !has_time {
+            return Err(invalid(field, "needs a new \"time\" namespace"));
+        }
+    }
+    Ok(())
+}
+
+/// Parameters of the IPC namespace (ipc_namespaces(7)).
+const IPC_SYSCTLS: [&str; 8] = [
+    "kernel/msgmax",
+    "kernel/msgmnb",
+    "kernel/msgmni",
+    "kernel/sem",
+    "kernel/shmall",
+    "kernel/shmmax",
+    "kernel/shmmni",
+    "kernel/shm_rmid_forced",
+];
+
+/// A parameter that is no namespace's would be changed for the whole machine.
+fn sysctl(key: &str, value: &str, has: impl Fn(LinuxNamespaceType) -> bool) -> Result<(), SpecError> {
+    let field = format!("linux.sysctl[{key:?}]");
+    text(&field, key)?;
+    text(&field, value)?;
+    let path = match key.find(['.', '/']) {
+        Some(at) if key.as_bytes()[at] == b'.' => key.replace('/', "\0").replace('.', "/").replace('\0', "."),
+        Some(_) | None => key.to_string(),
+    };
+    if path.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+        return Err(invalid(field, "is no name of a kernel parameter"));
+    }
+    let needs = |kind, name: &str| match has(kind) {
+        true => Ok(()),
+        false => Err(invalid(field.clone(), format!("needs a {name:?} namespace, else it would change the host"))),
+    };
+    match path.as_str() {
+        "kernel/domainname" => needs(LinuxNamespaceType::Uts, "uts"),
+        "kernel/hostname" => Err(invalid(field, "is set by the field hostname")),
+        path if IPC_SYSCTLS.contains(&path) || path.starts_with("fs/mqueue/") => needs(LinuxNamespaceType::Ipc, "ipc"),
+        path if path.starts_with("net/") => needs(LinuxNamespaceType::Network, "network"),
+        _ => Err(invalid(field, "belongs to no namespace: it would change the host")),
+    }
+}
