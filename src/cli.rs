@@ -110,6 +110,8 @@ pub enum Command {
     Features(commands::features::Args),
     /// Tell how a container would start, step by step, without starting it
     Explain(commands::explain::Args),
+    /// Show what cgroups use beside what they may, live or recorded
+    Top(commands::top::Args),
     /// Show namespaces and cgroups as one tree, or two processes side by side
     Tree(commands::tree::Args),
     /// Show which cgroup files a pod's requests and limits become, and why

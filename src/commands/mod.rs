@@ -25,6 +25,7 @@ pub mod run;
 pub mod spec;
 pub mod start;
 pub mod state;
+pub mod top;
 pub mod tree;
 pub mod update;
 pub mod why;
@@ -83,6 +84,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Events(args) => events::run(args, &cli.global),
         Command::Features(args) => features::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
+        Command::Top(args) => top::run(args, &cli.global),
         Command::Tree(args) => tree::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Why(args) => why::run(args, &cli.global),

@@ -9,5 +9,6 @@ pub mod process;
 #[cfg(test)]
 mod samples;
 pub mod text;
+pub mod top;
 pub mod tree;
 pub mod tree_text;

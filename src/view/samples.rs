@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::names::Container;
 use super::process::{self, Facts, Kind};
+use super::top::frame::{Frame, Header, Recording, Sample};
 use super::tree::Machine;
-use crate::cgroup::stat::{Cpu, CpuMax, Limit, Memory, Pids, Stat};
+use crate::cgroup::stat::{Cpu, CpuMax, IoDevice, Limit, Memory, Pids, Pressure, Pressures, Stall, Stat};
 
 /// Numbers of the host's namespaces, in the order of [`Kind::ALL`].
 pub const HOST: [u64; 8] = [101, 102, 103, 104, 105, 106, 107, 108];
@@ -124,4 +125,61 @@ pub fn pair() -> (Facts, Facts) {
     };
     let limited = Memory { max: Some(Limit::At(64 << 20)), ..Memory::default() };
     (facts(1, "debian", None), facts(600, "容器", Some(limited)))
+}
+
+/// A recording: the container web at its CPU limit, its memory growing up to a kill; the container db quiet beside it.
+pub fn recording() -> Recording {
+    let web = |second: u64| Stat {
+        cpu: Some(Cpu {
+            usage_usec: second * 500_000,
+            nr_periods: second * 10,
+            nr_throttled: second * 8,
+            throttled_usec: second * 400_000,
+            max: Some(CpuMax { quota: Limit::At(50_000), period: 100_000 }),
+            ..Cpu::default()
+        }),
+        memory: Some(Memory {
+            current: if second < 6 { (10 * (second + 1)) << 20 } else { 2 << 20 },
+            max: Some(Limit::At(64 << 20)),
+            events: [("oom_kill".to_string(), u64::from(second >= 6))].into(),
+            ..Memory::default()
+        }),
+        pids: Some(Pids { current: 3, max: Some(Limit::At(100)), refused: 0 }),
+        io: Some(vec![IoDevice {
+            major: 254,
+            minor: 0,
+            counters: [("rbytes".to_string(), 0), ("wbytes".to_string(), second * 4096)].into(),
+        }]),
+        pressure: Pressures { cpu: Some(waited(second * 400_000)), memory: Some(waited(0)), io: None },
+        frozen: false,
+    };
+    let db = Stat {
+        cpu: Some(Cpu { usage_usec: 1, max: Some(CpuMax { quota: Limit::Max, period: 100_000 }), ..Cpu::default() }),
+        memory: Some(Memory { current: 300 << 20, max: Some(Limit::Max), ..Memory::default() }),
+        ..Stat::default()
+    };
+    let sample = |id: &str, stat: Stat| Sample {
+        path: format!("/glassbox-{id}"),
+        name: format!("container {id}"),
+        using: None,
+        stat,
+    };
+    let header = Header {
+        glassbox: "top".into(),
+        version: 1,
+        started: "2026-11-21T15:04:05Z".into(),
+        interval: 1.0,
+        host: "debian".into(),
+        cpus: 2,
+        what: "every container and pod".into(),
+    };
+    let frame = |second: u32| Frame {
+        t: f64::from(second),
+        rows: vec![sample("db", db.clone()), sample("web", web(second.into()))],
+    };
+    Recording { header, frames: (0..10).map(frame).collect() }
+}
+
+fn waited(total: u64) -> Pressure {
+    Pressure { some: Stall { total, ..Stall::default() }, full: None }
 }

@@ -10,4 +10,5 @@ mod lab;
 mod qos;
 #[allow(dead_code)]
 mod support;
+mod top;
 mod why;

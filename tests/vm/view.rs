@@ -1,4 +1,4 @@
-//! Seeing what runs: `tree` beside what the kernel says of real containers.
+//! Seeing what runs: `tree` and `top` beside what the kernel says of real containers.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -144,4 +144,75 @@ fn an_ordinary_user_sees_what_may_be_seen_and_is_told_the_rest() {
         assert!(output.stdout.replace('\n', " ").contains(part), "{part}: {}", output.stdout);
     }
     machine.quiet(&["delete", "--force", "web"]);
+}
+
+/// A container that burns its half CPU and then outgrows its memory.
+fn burning(machine: &Machine, id: &str) {
+    let bundle = machine.bundle(id);
+    let script = "while :; do :; done & sleep 3; x=x; while :; do x=$x$x; done & wait";
+    bundle.args(&["sh", "-c", script]);
+    bundle.edit(|config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 33554432, "swap": 33554432});
+        config["linux"]["resources"]["cpu"] = json!({"quota": 50000, "period": 100000});
+        config["linux"]["resources"]["pids"] = json!({"limit": 20});
+    });
+    machine.quiet(&["run", "--detach", "--bundle", bundle.path(), id]);
+}
+
+#[test]
+fn top_tells_throttling_limits_and_the_kill_as_the_kernel_counts_them() {
+    let machine = machine();
+    burning(&machine, "hot");
+    let record = machine.directory().join("hot.jsonl");
+    let record = record.to_str().expect("UTF-8");
+    let output =
+        machine.glassbox(["top", "hot", "-n", "10", "--interval", "0.7", "--format", "json", "--record", record]);
+    assert_eq!((output.status, output.stderr.as_str()), (0, ""));
+    let lines: Vec<Value> = output.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((lines.len(), &lines[0]["what"]), (11, &json!("container hot")));
+    let rows: Vec<&Value> = lines[1..].iter().map(|line| &line["rows"][0]).collect();
+    assert!(rows.iter().all(|row| row["path"] == "/glassbox-hot" && row["name"] == "hot"), "{rows:?}");
+    let busy = &rows[1]["use"];
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number in {rows:?}"));
+    assert!((35.0..=65.0).contains(&number(&busy["cpu_percent"])), "half a CPU: {busy}");
+    assert_eq!((number(&busy["cpu_limit_percent"]), &busy["memory_limit"]), (50.0, &json!(33_554_432)));
+    assert!(number(&busy["throttled_percent"]) > 50.0, "{busy}");
+    assert_eq!(busy["pids_limit"], 20);
+    let file = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/glassbox-hot/{name}")).expect("a file");
+    let killed = file("memory.events").lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse::<u64>().ok());
+    assert!(killed > Some(0), "the container outgrew its memory");
+    let told: u64 = rows.iter().filter_map(|row| row["use"]["oom_kills_new"].as_u64()).sum();
+    assert_eq!((Some(told), rows[9]["use"]["oom_kills"].as_u64()), (killed, killed), "each kill is marked once");
+    let replayed = machine.glassbox(["top", "--replay", record, "--format", "json"]);
+    let recorded = replayed.stdout.lines().count();
+    assert_eq!(recorded, 12, "the recording has the first look as well");
+    let last: Value = serde_json::from_str(replayed.stdout.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last, lines[10], "the rates of a recording are those that were printed");
+    machine.quiet(&["delete", "--force", "hot"]);
+}
+
+#[test]
+fn top_shows_a_subtree_and_names_what_is_not_there() {
+    let machine = machine();
+    sleeping(&machine, "web");
+    let all = machine.glassbox(["top", "-n", "1", "--interval", "0.2"]);
+    assert_eq!(all.status, 0, "{}", all.stderr);
+    assert!(
+        all.stdout.lines().any(|line| line.starts_with("web ")) && all.stdout.lines().count() == 2,
+        "{}",
+        all.stdout
+    );
+    let by_path = machine.glassbox(["top", "/sys/fs/cgroup/glassbox-web", "-n", "1", "--interval", "0.2"]);
+    assert!(by_path.stdout.contains("64.0M"), "{}", by_path.stdout);
+    let whole = machine.glassbox(["top", "/", "-n", "1", "--interval", "0.2"]);
+    let names: Vec<_> = whole.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.starts_with(&["CGROUP", "/"]) && names.contains(&"web"), "{}", whole.stdout);
+    for (what, hint) in [("nobody", "glassbox tree"), ("/nowhere", "glassbox tree --all")] {
+        let refused = machine.glassbox(["top", what, "-n", "1"]);
+        assert_eq!((refused.status, refused.stdout.as_str()), (1, ""));
+        assert!(refused.stderr.contains(hint), "{}", refused.stderr);
+    }
+    machine.quiet(&["delete", "--force", "web"]);
+    let none = machine.glassbox(["top", "-n", "1", "--interval", "0.2"]);
+    assert!(none.stdout.contains("`glassbox top /` shows every cgroup"), "{}", none.stdout);
 }

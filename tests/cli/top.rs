@@ -1,0 +1,99 @@
+//! `glassbox top` on a recording, which needs no root, and what it refuses.
+
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::support::glassbox;
+
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/recording.jsonl");
+
+#[test]
+fn a_recording_is_told_as_tables() {
+    assert_snapshot!(glassbox(["top", "--replay", RECORDING, "-n", "2", "--sort", "cpu"]).snapshot(), @r"
+    status 0
+    stdout:
+    CGROUP         CPU% LIMIT THR%   MEM LIMIT  PSI c/m/io PIDS LIMIT  IO/s MARKS
+    db                -     -    -  300M     -   -   -   -    -     -     -
+    web               -    50    - 10.0M 64.0M   -   -   -    3   100     -
+
+    CGROUP         CPU% LIMIT THR%   MEM LIMIT  PSI c/m/io PIDS LIMIT  IO/s MARKS
+    web            50.0    50   80 20.0M 64.0M  40   -   -    3   100     -
+    db              2.0     -    -  300M     -   -   -   -    -     -     -
+    ");
+    let kill = glassbox(["top", "--replay", RECORDING, "--filter", "web"]).output();
+    let marks: Vec<_> = kill.stdout.split("\n\n").map(|look| look.contains("KILL+1")).collect();
+    assert_eq!(marks, [false, false, false, false, false, false, true, false], "{}", kill.stdout);
+    assert!(kill.stdout.trim_end().ends_with("oom 1"), "{}", kill.stdout);
+}
+
+#[test]
+fn json_of_a_recording_is_the_recording_with_the_rates() {
+    let output = glassbox(["top", "--replay", RECORDING, "--format", "json"]).output();
+    let lines: Vec<Value> = output.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let original = std::fs::read_to_string(RECORDING).expect("it is there");
+    assert_eq!(lines.len(), original.lines().count());
+    assert_eq!(lines[3]["rows"][1]["use"]["throttled_percent"], 80.0);
+    assert_eq!(lines[3]["rows"][1]["use"]["cpu_percent"], 50.0);
+    let directory = tempfile::tempdir().expect("a directory");
+    let again = directory.path().join("again.jsonl");
+    std::fs::write(&again, &output.stdout).expect("it is ours");
+    let args = ["top".into(), "--replay".into(), again.into_os_string(), "--format".into(), "json".into()];
+    assert_eq!(glassbox(args).output().stdout, output.stdout, "what is printed can be replayed");
+}
+
+#[test]
+fn what_is_no_recording_is_refused_with_its_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("notes"), "hello\n").expect("it is ours");
+    assert_snapshot!(glassbox(["top", "--replay", "notes"]).in_dir(directory.path()).snapshot(), @r"
+    status 1
+    stderr:
+    error: notes is no recording: line 1: expected value at line 1 column 1
+      hint: Make one: sudo glassbox top --record FILE
+    ");
+    assert_snapshot!(glassbox(["top", "--replay", "nowhere"]).in_dir(directory.path()).snapshot(), @r"
+    status 1
+    stderr:
+    error: cannot read the recording nowhere: No such file or directory (os error 2)
+      hint: Make one: sudo glassbox top --record FILE
+    ");
+}
+
+#[test]
+fn an_interval_is_seconds() {
+    for wrong in ["0", "-1", "soon", "1e9"] {
+        let output = glassbox(["top", &format!("--interval={wrong}")]).output();
+        assert_eq!(output.status, 2, "{wrong}");
+        assert!(output.stderr.contains("give seconds from 0.1 to 3600"), "{}", output.stderr);
+    }
+}
+
+/// What a terminal of 80 by 24 is sent while these keys are typed.
+fn typed(keys: &str, environment: &str) -> String {
+    let line = format!(
+        "stty rows 24 cols 80; env {environment} TERM=xterm {} top --replay {RECORDING}; echo ended with $?",
+        env!("CARGO_BIN_EXE_glassbox")
+    );
+    let typing = format!("for key in {keys}; do sleep 0.3; printf \"$key\"; done | script -qec '{line}' /dev/null");
+    let output = Command::new("bash").args(["-c", &typing]).stdin(Stdio::null()).output().expect("bash runs");
+    String::from_utf8(output.stdout).expect("it prints UTF-8")
+}
+
+#[test]
+fn the_screen_is_taken_and_given_back() {
+    let seen = typed("' ' '\\033[F' q", "-u NO_COLOR");
+    assert!(seen.contains("\x1b[?1049h") && seen.contains("\x1b[?1049l"), "the alternate screen: {seen:?}");
+    assert!(seen.contains("STOPPED") && seen.contains("play"), "{seen:?}");
+    assert!(seen.contains("ended with 0"), "{seen:?}");
+}
+
+#[test]
+fn no_colour_is_sent_where_it_is_refused() {
+    // Red, as one of 256 colours.
+    let colours = |seen: &str| seen.contains("\x1b[38;5;1;");
+    let keys = "' ' '\\033[H' ']' '\\033[D' q";
+    assert!(colours(&typed(keys, "-u NO_COLOR")), "a kill is red");
+    assert!(!colours(&typed(keys, "NO_COLOR=1")), "or not");
+}
