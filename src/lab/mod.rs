@@ -26,6 +26,7 @@ pub mod record;
 pub mod residue;
 pub mod run;
 pub mod scene;
+pub mod seeds;
 pub mod trial;
 pub mod typist;
 

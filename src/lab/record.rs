@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +99,7 @@ impl Record {
 }
 
 /// Empties a directory of the run. What the lab has mounted below it is unmounted first: a recursive removal would
-/// otherwise go on into the mounted tree.
+/// otherwise go on into the mounted tree. Loop devices of files below it are detached.
 ///
 /// # Errors
 /// If something below it stays mounted or cannot be removed.
@@ -109,9 +110,26 @@ pub fn clear(dir: &Path) -> io::Result<()> {
     while let Some(point) = below.pop() {
         rustix::mount::unmount(point.as_str(), rustix::mount::UnmountFlags::DETACH)?;
     }
+    detach_loop_devices(dir)?;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+    }
+    Ok(())
+}
+
+/// Detaches every loop device whose file lies below a directory (loop(4): `/sys/block/loopN/loop/backing_file`).
+fn detach_loop_devices(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let Ok(file) = fs::read_to_string(entry.path().join("loop/backing_file")) else { continue };
+        if Path::new(file.trim_end()).starts_with(dir) {
+            let device = Path::new("/dev").join(entry.file_name());
+            let output = Command::new("losetup").arg("--detach").arg(&device).output()?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_string();
+                return Err(io::Error::other(format!("losetup --detach {}: {said}", device.display())));
+            }
+        }
     }
     Ok(())
 }

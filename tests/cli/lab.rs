@@ -170,6 +170,24 @@ fn a_list_says_what_can_run_and_why_not() {
 }
 
 #[test]
+fn every_question_of_the_seeds_has_its_lab_or_a_reason() {
+    let listed = glassbox(["lab", "list", "--seeds"]).env("LC_ALL", "C").output();
+    assert_eq!((listed.status, listed.stderr.as_str()), (0, ""));
+    for expected in [
+        "000 §02  the QoS classes, and what of Linux is below them\n         -> qos\n",
+        "002 §32  raft in etcd\n            not a node's matter: it happens in the control plane",
+        "no lab yet: vxlan is still to be written\n",
+    ] {
+        assert!(listed.stdout.contains(expected), "{expected}\n{}", listed.stdout);
+    }
+    let chinese = glassbox(["lab", "list", "--seeds", "--lang", "zh", "--format", "json"]).output();
+    let questions: Vec<serde_json::Value> = serde_json::from_str(&chinese.stdout).unwrap();
+    let qos = questions.iter().find(|question| question["question"] == "002 §28").unwrap();
+    assert_eq!((qos["ask"].as_str().unwrap(), qos["labs"][0].as_str().unwrap()), ("k8s 的 qos 模型", "qos"));
+    assert_eq!(questions.iter().filter(|question| question["ask"] == "").count(), 0);
+}
+
+#[test]
 fn a_play_types_runs_and_lays_out_the_evidence() {
     let set = sound();
     assert_snapshot!(set.lab(&["play", "tiny", "--seed", "1"]).snapshot(), @r#"

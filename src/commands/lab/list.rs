@@ -16,12 +16,20 @@ use crate::lab::machine::Machine;
 use crate::lab::progress::{self, Progress, Taken};
 use crate::lab::scene::PROGRAMS;
 use crate::lab::script::Lab;
+use crate::lab::seeds::{self, Answer, Answered};
 
 /// Flags of `glassbox lab list`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  glassbox lab list
+  glassbox lab list --seeds --lang zh")]
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    /// List the questions that the labs grew from: which lab answers each, or why it is not a node's matter
+    #[arg(long, conflicts_with = "labs")]
+    seeds: bool,
     /// How to write the list
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -38,6 +46,14 @@ enum Format {
 /// Runs the command.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (entries, lang, machine) = (args.common.entries()?, args.common.lang(), Machine::probe());
+    if args.seeds {
+        let answered = seeds::embedded().answered(&entries);
+        output::print(&match args.format {
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(&seed_objects(&answered, lang))?),
+            Format::Text => seed_text(&answered, lang),
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let progress = Progress::load(&progress::path())?;
     let taken = |entry: &Entry| progress.0.get(&entry.id).cloned().unwrap_or_default();
     match args.format {
@@ -89,6 +105,44 @@ fn text(entries: &[Entry], taken: impl Fn(&Entry) -> Taken, machine: &Machine, l
         }
     }
     out + &page.wrapped("", &phrases::list_hint(lang))
+}
+
+/// The questions, each with what becomes of it in the line below.
+fn seed_text(answered: &[Answered], lang: Lang) -> String {
+    let page = Page::of_stdout();
+    let mut out = String::new();
+    for Answered { number, ask, answer } in answered {
+        out.push_str(&page.wrapped(&format!("{number}  "), ask.of(lang)));
+        let (lead, text) = match answer {
+            Answer::Labs(labs) => ("-> ", labs.join(", ")),
+            Answer::Wanted(lab) => ("   ", phrases::seed_wanted(lang, lab)),
+            Answer::Not(reason) => ("   ", phrases::seed_not(lang, reason.of(lang))),
+        };
+        out.push_str(&page.wrapped(&format!("         {lead}"), &text));
+    }
+    let count = |fits: fn(&Answer) -> bool| answered.iter().filter(|answered| fits(&answered.answer)).count();
+    let labs = count(|answer| matches!(answer, Answer::Labs(_)));
+    let wanted = count(|answer| matches!(answer, Answer::Wanted(_)));
+    let not = count(|answer| matches!(answer, Answer::Not(_)));
+    out + &page.wrapped("", &phrases::seed_sum(lang, answered.len(), labs, wanted, not))
+}
+
+fn seed_objects(answered: &[Answered], lang: Lang) -> Vec<Value> {
+    let object = |answered: &Answered| {
+        let (labs, wanted, because) = match &answered.answer {
+            Answer::Labs(labs) => (labs.clone(), None, None),
+            Answer::Wanted(lab) => (Vec::new(), Some(lab), None),
+            Answer::Not(reason) => (Vec::new(), None, Some(reason.of(lang))),
+        };
+        json!({
+            "question": answered.number,
+            "ask": answered.ask.of(lang),
+            "labs": labs,
+            "wanted": wanted,
+            "not_a_nodes_matter": because,
+        })
+    };
+    answered.iter().map(object).collect()
 }
 
 fn how_far(lab: &Lab, taken: &Taken, lang: Lang) -> String {

@@ -103,6 +103,13 @@ phrases! {
     broken(count): "broken: {count} problems (glassbox lab test tells them)", "有 {count} 处错误（用 glassbox lab test 查看）";
     /// Below the list.
     list_hint(): "Take one: glassbox lab start ID. Watch one: glassbox lab play ID", "动手做：glassbox lab start ID；只看演示：glassbox lab play ID";
+    /// A question that a lab will answer one day.
+    seed_wanted(lab): "no lab yet: {lab} is still to be written", "还没有实验：{lab} 有待编写";
+    /// A question that no node's kernel can answer.
+    seed_not(reason): "not a node's matter: {reason}", "不是节点上的事：{reason}";
+    /// Below the questions.
+    seed_sum(all, labs, wanted, not): "{all} questions: {labs} answered by labs, {wanted} wait for one, {not} are not a node's matter.",
+        "共 {all} 个问题：{labs} 个有实验回答，{wanted} 个还在等实验，{not} 个不是节点上的事。";
     /// A set without labs.
     list_empty(): "There are no labs here.", "这里没有实验。";
 }
