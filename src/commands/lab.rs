@@ -4,9 +4,13 @@ mod list;
 mod page;
 mod phrases;
 mod play;
+mod progress;
+mod scaffold;
 mod start;
+mod tally;
 mod tell;
 mod test;
+mod trust;
 
 use std::io::{self, BufRead};
 use std::path::PathBuf;
@@ -48,6 +52,12 @@ enum Verb {
     Start(start::Args),
     /// Watch a lab: its solution is typed and really run, and the evidence is laid out
     Play(play::Args),
+    /// Make a new lab to begin with: it passes the linter and its test
+    New(scaffold::Args),
+    /// Take along what you have done, or add what you did on another machine
+    Progress(progress::Args),
+    /// Forget what you have done in a lab
+    Reset(progress::ResetArgs),
     /// Test labs: lint; red before, green after, clean at the end; every slip and every variant
     Test(test::Args),
 }
@@ -81,6 +91,9 @@ pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
         Verb::List(args) => list::run(args),
         Verb::Start(args) => start::run(args),
         Verb::Play(args) => play::run(args),
+        Verb::New(args) => scaffold::run(args),
+        Verb::Progress(args) => progress::run(args),
+        Verb::Reset(args) => progress::reset(args),
         Verb::Test(args) => test::run(args),
     }
 }

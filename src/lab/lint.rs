@@ -9,7 +9,7 @@ use super::check::{Check, Expect, Subject};
 use super::front::Front;
 use super::prose::{Prose, Words};
 use super::requires::Require;
-use super::script::{Lab, Problem, variables};
+use super::script::{Lab, Problem, is_name, variables};
 
 /// A lab in pieces: its front matter, its words, and the names of the files they came from.
 pub struct Draft {
@@ -287,9 +287,4 @@ fn difference(left: &[String], right: &[String]) -> Vec<String> {
         }
     }
     surplus
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }

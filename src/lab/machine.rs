@@ -127,6 +127,11 @@ impl Machine {
     }
 }
 
+/// Whether this machine is glassbox's throw-away VM: nothing that is done to it lasts.
+pub fn is_throw_away() -> bool {
+    fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.split_whitespace().any(|word| word == "glassbox.vm=1"))
+}
+
 fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -25,6 +25,7 @@ pub mod progress;
 pub mod record;
 pub mod residue;
 pub mod run;
+pub mod scaffold;
 pub mod scene;
 pub mod seeds;
 pub mod trial;

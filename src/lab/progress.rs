@@ -50,9 +50,40 @@ impl Progress {
         let named =
             |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {reason}", path.display()));
         match fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| named(error.message().to_string())),
+            Ok(text) => Progress::parse(&text).map_err(named),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Progress::default()),
             Err(error) => Err(named(error.to_string())),
+        }
+    }
+
+    /// Reads what [`Progress::to_text`] has written.
+    ///
+    /// # Errors
+    /// With what is wrong in it.
+    pub fn parse(text: &str) -> Result<Progress, String> {
+        toml::from_str(text).map_err(|error| error.message().to_string())
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// If it cannot be written as TOML.
+    pub fn to_text(&self) -> io::Result<String> {
+        toml::to_string(self).map_err(io::Error::other)
+    }
+
+    /// Adds what was done elsewhere: a step done in either place is done, and the later end counts.
+    pub fn merge(&mut self, other: Progress) {
+        for (id, theirs) in other.0 {
+            let ours = self.0.entry(id).or_default();
+            for (into, from) in [(&mut ours.done, theirs.done), (&mut ours.solved, theirs.solved)] {
+                let new: Vec<_> = from.into_iter().filter(|step| !into.contains(step)).collect();
+                into.extend(new);
+            }
+            // RFC 3339 in UTC sorts as time does.
+            ours.finished = ours.finished.take().max(theirs.finished);
+            ours.prediction = ours.prediction.take().or(theirs.prediction);
+            ours.hints = ours.hints.max(theirs.hints);
         }
     }
 
@@ -63,7 +94,7 @@ impl Progress {
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let dir = path.parent().expect("a file in a directory");
         fs::create_dir_all(dir)?;
-        let text = toml::to_string(self).map_err(io::Error::other)?;
+        let text = self.to_text()?;
         let new = path.with_extension("toml.new");
         fs::write(&new, text)?;
         fs::rename(&new, path)
@@ -110,6 +141,27 @@ mod tests {
         assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(utc(1_795_262_400), "2026-11-21T12:00:00Z");
         assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_was_done_elsewhere_is_added() {
+        let parse = |text: &str| Progress::parse(text).expect("progress");
+        let mut here =
+            parse("[qos]\nfinished = \"2026-01-01T00:00:00Z\"\ndone = [\"a\", \"b\"]\nsolved = []\nhints = 3\n");
+        here.merge(parse(
+            "[qos]\nfinished = \"2026-02-01T00:00:00Z\"\ndone = [\"b\", \"c\"]\nsolved = [\"a\"]\nprediction = \"x\"\nhints = 1\n\
+             [pid]\ndone = [\"one\"]\nsolved = []\nhints = 0\n",
+        ));
+        let expected = Taken {
+            finished: Some("2026-02-01T00:00:00Z".to_string()),
+            done: ["a", "b", "c"].map(String::from).to_vec(),
+            solved: vec!["a".to_string()],
+            prediction: Some("x".to_string()),
+            hints: 3,
+        };
+        assert_eq!((here.0.len(), &here.0["qos"]), (2, &expected));
+        assert_eq!(Progress::parse(&here.to_text().expect("TOML")), Ok(here));
+        assert!(Progress::parse("qos = 1").is_err());
     }
 
     #[test]

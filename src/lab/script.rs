@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::check::Check;
+use super::check::{Check, Subject};
 use super::lang::Lang;
 use super::prose::Words;
 use super::requires::Require;
@@ -53,6 +53,28 @@ impl Lab {
     /// Whether the lab works in a cgroup that the runner makes for it.
     pub fn needs_cgroup(&self) -> bool {
         self.requires.iter().any(|require| matches!(require, Require::Cgroup2 | Require::Controller(_)))
+    }
+
+    /// Every script that taking or testing the lab runs, with what it is for.
+    pub fn scripts(&self) -> Vec<(String, &str)> {
+        let mut found = Vec::new();
+        for step in &self.steps {
+            let of = |what: &str| format!("step {}, {what}", step.id);
+            found.push((of("setup"), step.setup.as_str()));
+            found.push((of("solve"), step.solve.as_str()));
+            if step.replay != step.solve {
+                found.push((of("replay"), step.replay.as_str()));
+            }
+            let slips = step.slips.iter().map(|slip| (of(&format!("slip {}", slip.id)), slip.commit.as_str()));
+            found.extend(slips);
+            for check in step.checks.iter().chain(step.slips.iter().flat_map(|slip| &slip.when)) {
+                if let Subject::Shell { script } = &check.subject {
+                    found.push((of("check"), script.as_str()));
+                }
+            }
+        }
+        found.retain(|(_, script)| !script.trim().is_empty());
+        found
     }
 
     /// The controllers that the lab's cgroup must have, by the kernel's names.
@@ -151,6 +173,12 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.file, self.line, self.reason)
     }
+}
+
+/// Whether a text can name a lab, a step or a slip: small letters, digits and `-`, beginning with a letter.
+pub fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// Puts values in place of `$name` and `${name}`. A name without a value stays as it is written.

@@ -81,7 +81,14 @@ impl Set {
         set
     }
 
+    /// A command on this set, whose labs are trusted where they would run.
     fn lab(&self, args: &[&str]) -> Run {
+        let trust: &[&str] = if args[0] == "list" { &[] } else { &["--trust"] };
+        self.wary(&[args, trust].concat())
+    }
+
+    /// A command on this set, which is somebody else's.
+    fn wary(&self, args: &[&str]) -> Run {
         let state = self.0.path().join("state").display().to_string();
         let args = ["lab"].iter().chain(args).chain(&["--labs", "labs"]);
         let run = glassbox(args).in_dir(&self.0).env("LC_ALL", "C").env("XDG_STATE_HOME", &state);
@@ -185,6 +192,100 @@ fn every_question_of_the_seeds_has_its_lab_or_a_reason() {
     let qos = questions.iter().find(|question| question["question"] == "002 §28").unwrap();
     assert_eq!((qos["ask"].as_str().unwrap(), qos["labs"][0].as_str().unwrap()), ("k8s 的 qos 模型", "qos"));
     assert_eq!(questions.iter().filter(|question| question["ask"] == "").count(), 0);
+}
+
+#[test]
+fn somebody_elses_lab_is_shown_and_runs_only_when_asked_for() {
+    let set = sound();
+    assert_snapshot!(set.wary(&["play", "tiny"]).snapshot(), @r#"
+    status 1
+    stderr:
+    Lab tiny (labs/track/tiny/lab.md) is not one of glassbox's own. It runs these commands:
+      # step write, solve
+      echo $word > colour
+      # step write, slip misspelt
+      echo $word > color
+      # step count, solve
+      for n in 1 2; do
+        echo "total $n" > numbers
+        done
+      cat template colour
+    error: lab tiny is not one of glassbox's own, and this is no throw-away VM
+      hint: Its commands stand above: read them; --trust runs them here.
+      hint: A VM that is gone when you leave it: make vm-shell.
+    "#);
+    assert_eq!(set.wary(&["test", "tiny"]).output().status, 1);
+    assert_eq!(set.wary(&["test", "--lint"]).output().status, 0, "the linter runs nothing");
+    assert!(set.is_clean());
+}
+
+#[test]
+fn the_hands_of_a_room_are_counted_and_shown_again() {
+    let output = sound().lab(&["play", "tiny", "--tally"]).input("3\n12\n").output();
+    assert_eq!(output.status, 0, "{output:?}");
+    let asked = "Hands for 1: Hands for 2: \n15 hands\n   1. it will\n      ########## 3\n   2. it will not\n      \
+                 ######################################## 12\n";
+    assert!(output.stdout.contains(asked), "{}", output.stdout);
+    let after = "Where is it now?\n\n15 hands\n=> 1. it will\n      ########## 3\n   2. it will not\n";
+    assert!(output.stdout.contains(after), "{}", output.stdout);
+}
+
+#[test]
+fn a_new_lab_is_sound_from_the_beginning() {
+    let set = Set(tempfile::tempdir().unwrap());
+    assert_snapshot!(set.wary(&["new", "tour", "--track", "own"]).snapshot(), @r"
+    status 0
+    stdout:
+    labs/own/tour/lab.md
+    labs/own/tour/lab.zh.md
+    labs/own/tour/files/notes.txt
+    It is a lab already. Change it, and test it: glassbox lab test tour --labs labs --trust
+    ");
+    let output = set.lab(&["test"]).output();
+    assert_eq!((output.status, output.stdout.starts_with("ok       own/tour")), (0, true), "{output:?}");
+    assert_snapshot!(set.wary(&["new", "tour", "--track", "own"]).snapshot(), @r"
+    status 1
+    stderr:
+    error: lab new tour: labs/own/tour exists already
+      hint: Choose another name, another --track, or remove it first.
+    ");
+    assert_eq!(set.wary(&["new", "No_Name"]).output().status, 2);
+    assert!(set.is_clean());
+}
+
+#[test]
+fn progress_is_taken_along_and_forgotten() {
+    let set = sound();
+    let state = set.0.path().join("state/glassbox");
+    fs::create_dir_all(&state).unwrap();
+    let known = "[tiny]\ndone = [\"write\"]\nsolved = []\nhints = 1\n";
+    fs::write(state.join("labs.toml"), known).unwrap();
+    let lab = |args: &[&str]| {
+        let state = set.0.path().join("state").display().to_string();
+        glassbox(["lab"].iter().chain(args)).in_dir(&set.0).env("XDG_STATE_HOME", &state)
+    };
+    assert_eq!(lab(&["progress", "export"]).output().stdout, known);
+    let other = "[tiny]\ndone = [\"count\"]\nsolved = []\nhints = 0\n[qos]\ndone = []\nsolved = []\nhints = 2\n";
+    let imported = lab(&["progress", "import", "-"]).input(other).output();
+    assert!(imported.stdout.starts_with("Added 2 labs to "), "{imported:?}");
+    let listed = set.lab(&["list"]).output();
+    assert!(listed.stdout.contains("2/2"), "{}", listed.stdout);
+    assert_eq!(lab(&["reset", "tiny"]).output().status, 0);
+    assert!(!lab(&["progress", "export"]).output().stdout.contains("tiny"));
+    assert_snapshot!(lab(&["reset", "tiny"]).snapshot(), @r"
+    status 1
+    stderr:
+    error: lab reset tiny: nothing is known of it
+      hint: Labs that you have begun: qos.
+    ");
+    assert_snapshot!(lab(&["progress", "import", "-"]).input("qos = 1").snapshot(), @r"
+    status 1
+    stderr:
+    error: lab progress import -: invalid type: integer `1`, expected struct Taken
+      hint: Name a file that lab progress export has written.
+    ");
+    assert_eq!(lab(&["reset", "--all"]).output().status, 0);
+    assert_eq!(lab(&["progress", "export"]).output().stdout, "");
 }
 
 #[test]

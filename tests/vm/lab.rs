@@ -201,9 +201,9 @@ fn networks_and_containers_are_judged_and_taken_away() {
     fs::write(set.join("track/tiny/lab.md"), WIRED).unwrap();
     fs::write(set.join("track/tiny/lab.zh.md"), WIRED.split("+++\n").nth(2).unwrap()).unwrap();
     let set = set.to_str().unwrap();
-    let tested = machine.glassbox(["lab", "test", "--labs", set]);
+    let tested = machine.glassbox(["lab", "test", "--trust", "--labs", set]);
     assert_eq!(tested.status, 0, "{tested:?}");
-    let played = machine.glassbox(["lab", "play", "tiny", "--labs", set]);
+    let played = machine.glassbox(["lab", "play", "tiny", "--trust", "--labs", set]);
     assert_eq!((played.status, played.stderr.as_str()), (0, ""), "{}", played.stdout);
     assert!(played.stdout.contains("All 13 checks hold.\n"), "{}", played.stdout);
     assert!(played.stdout.contains("-n nft list chain ip tiny in: "), "{}", played.stdout);
@@ -227,7 +227,7 @@ fn what_a_lab_leaves_behind_is_named() {
     ];
     for (also, named, undo) in cases {
         let set = set(&machine, also);
-        let tested = machine.glassbox(["lab", "test", "--labs", set.to_str().unwrap()]);
+        let tested = machine.glassbox(["lab", "test", "--trust", "--labs", set.to_str().unwrap()]);
         let undone = sh(undo);
         assert_eq!((tested.status, undone.status), (1, 0), "{also}: {tested:?} {undone:?}");
         let expected = format!("lab.md:1: left behind: {named}");
@@ -241,7 +241,7 @@ fn processes_and_mounts_of_the_scratch_world_are_the_runners_to_take_away() {
     let also = "sh -c 'echo 0 > $CG/cgroup.procs; exec sleep 1000' &\nsetsid sleep 1000 &\nenv -i sleep 1000 &\n\
                 mkdir m; mount -t tmpfs inner m; mkdir $CG/a $CG/a/b";
     let set = set(&machine, also);
-    let tested = machine.glassbox(["lab", "test", "--labs", set.to_str().unwrap()]);
+    let tested = machine.glassbox(["lab", "test", "--trust", "--labs", set.to_str().unwrap()]);
     assert_eq!(tested.status, 0, "{tested:?}");
 }
 
@@ -269,7 +269,7 @@ fn the_next_start_clears_away_what_a_killed_run_left() {
     let left = sh("ls -d /sys/fs/cgroup/glassbox-lab-*; cat /sys/fs/cgroup/cgroup.subtree_control");
     assert!(left.stdout.contains("/glassbox-lab-") && left.stdout.contains("pids"), "{left:?}");
     let set_dir = set(&machine, "true");
-    let next = machine.glassbox(["lab", "play", "tiny", "--labs", set_dir.to_str().unwrap()]);
+    let next = machine.glassbox(["lab", "play", "tiny", "--trust", "--labs", set_dir.to_str().unwrap()]);
     assert_eq!(next.status, 0, "{next:?}");
     assert_eq!(next.stderr, "Cleared away what a killed run of lab tiny had left.\n");
     let after = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap();
@@ -311,7 +311,7 @@ fn a_delegated_cgroup_is_enough_without_root() {
 /// Plays the lab whose solution sleeps, until it sleeps.
 fn start_play(machine: &Machine, set: &Path) -> Child {
     let mut play = Command::new(machine.binary());
-    play.args(["lab", "play", "tiny", "--labs"]).arg(set).stdin(Stdio::null()).stdout(Stdio::piped());
+    play.args(["lab", "play", "tiny", "--trust", "--labs"]).arg(set).stdin(Stdio::null()).stdout(Stdio::piped());
     let play = play.spawn().unwrap();
     wait_until("the solution sleeps", || sh("pgrep -x sleep || ps | grep '[s]leep 1000'").status == 0);
     play
@@ -415,6 +415,28 @@ fn a_learner_is_ticked_off_hinted_caught_and_led_on() {
         assert!(progress.contains(line), "{line} in {progress}");
     }
     assert!(progress.contains("finished = \"20"), "{progress}");
+}
+
+#[test]
+fn a_drill_keeps_the_command_until_the_last_hint() {
+    let machine = machine();
+    let mut learner = Learner::start(&machine, 200, &["mem-oom", "--drill", "--seed", "0"]);
+    learner.sees("Your guess");
+    learner.types("");
+    learner.sees("[mem-oom 1/3] # ");
+    assert!(!learner.screen().contains("The command:"), "{}", learner.screen());
+    for hint in ["Hint 1 of 3", "Hint 2 of 3"] {
+        learner.types("hint");
+        learner.sees(hint);
+        learner.sees("[mem-oom 1/3] # ");
+    }
+    learner.types("hint");
+    learner.sees("Hint 3 of 3");
+    learner.sees("The command:");
+    learner.sees("echo 48M > $CG/memory.max");
+    learner.types("exit");
+    learner.sees("Cleaned up");
+    learner.child.wait().unwrap();
 }
 
 #[test]

@@ -110,6 +110,12 @@ phrases! {
     /// Below the questions.
     seed_sum(all, labs, wanted, not): "{all} questions: {labs} answered by labs, {wanted} wait for one, {not} are not a node's matter.",
         "共 {all} 个问题：{labs} 个有实验回答，{wanted} 个还在等实验，{not} 个不是节点上的事。";
+    /// Before the commands of somebody else's lab.
+    foreign(id, file): "Lab {id} ({file}) is not one of glassbox's own. It runs these commands:", "实验 {id}（{file}）不是 glassbox 自带的。它会运行这些命令：";
+    /// Asking for the hands of a room.
+    tally_ask(number): "Hands for {number}: ", "选 {number} 的人数：";
+    /// Over the hands of a room.
+    tally_heading(hands): "{hands} hands", "共 {hands} 人";
     /// A set without labs.
     list_empty(): "There are no labs here.", "这里没有实验。";
 }

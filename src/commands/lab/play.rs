@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::page::Page;
+use super::tally::Tally;
 use super::tell::Teller;
+use super::trust::Trust;
 use super::{Common, phrases, prepare, read_line, signalled};
 use crate::commands::output;
 use crate::error::Failure;
@@ -36,8 +38,13 @@ pub struct Args {
     /// Pick the same variant of the lab's values again
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Count the hands of a room for each prediction, and show them again beside what happened
+    #[arg(long)]
+    tally: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -51,13 +58,15 @@ fn speed(text: &str) -> Result<f64, String> {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let lang = args.common.lang();
     let lab = args.common.lab(&args.id)?;
+    args.trust.gate(&args.common, &lab, lang)?;
     let (machine, interrupt) = match prepare(&lab, lang)? {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
     let page = Page::of_stdout();
-    let teller = Teller { page, lang, lab: &lab, values: lab.vars.pick(args.seed) };
-    let mut stage = Stage { teller: &teller, pace: Pace::new(args), interrupt: &interrupt };
+    let teller = Teller { page, lang, lab: &lab, values: lab.vars.pick(args.seed), drill: false };
+    let mut stage =
+        Stage { teller: &teller, pace: Pace::new(args), interrupt: &interrupt, asks: args.tally, tally: None };
     match stage.play(args.seed, &machine) {
         Ok(Played { verdicts, left }) => stage.conclude(&verdicts, &left),
         Err(RunError::Interrupted(signal)) => {
@@ -81,6 +90,9 @@ struct Stage<'a> {
     teller: &'a Teller<'a>,
     pace: Pace,
     interrupt: &'a Interrupt,
+    /// Whether hands are counted.
+    asks: bool,
+    tally: Option<Tally>,
 }
 
 impl Stage<'_> {
@@ -89,6 +101,12 @@ impl Stage<'_> {
         output::print(&teller.opening())?;
         self.pause(&teller.opening())?;
         output::print(&teller.prediction())?;
+        if self.asks {
+            self.tally = Tally::ask(teller, self.interrupt)?;
+            if let Some(tally) = &self.tally {
+                output::print(&format!("\n{}", tally.text(teller, false)))?;
+            }
+        }
         self.pause(&teller.prediction())?;
         let mut session = Session::open(teller.lab, seed, machine, self.interrupt)?;
         let mut verdicts = Vec::new();
@@ -149,6 +167,9 @@ impl Stage<'_> {
         let red: Vec<_> = verdicts.iter().filter(|verdict| !verdict.holds).collect();
         if red.is_empty() {
             output::print(&format!("\n{}\n", teller.ending(None)))?;
+            if let Some(tally) = &self.tally {
+                output::print(&tally.text(teller, true))?;
+            }
         }
         output::print(&format!("\n{}\n", teller.evidence(verdicts)))?;
         match red.len() {

@@ -17,6 +17,7 @@ use rustix::termios::{
 
 use super::page::Page;
 use super::tell::Teller;
+use super::trust::Trust;
 use super::{Common, phrases, prepare, read_line, signalled};
 use crate::commands::output;
 use crate::error::Failure;
@@ -45,8 +46,13 @@ pub struct Args {
     /// Pick the same variant of the lab's values again [default: by chance]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Show no commands: only the last hint of a step does
+    #[arg(long)]
+    drill: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 /// Runs the command.
@@ -61,12 +67,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let failure = Failure::new("lab start needs a terminal, and this is none");
         return Err(failure.hint(format!("To watch without one: glassbox lab play {} --auto", lab.id)).into());
     }
+    args.trust.gate(&args.common, &lab, lang)?;
     let (machine, interrupt) = match prepare(&lab, lang)? {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
     let seed = args.seed.unwrap_or_else(chance);
-    let teller = Teller { page: Page::of_stdout(), lang, lab: &lab, values: lab.vars.pick(seed) };
+    let teller = Teller { page: Page::of_stdout(), lang, lab: &lab, values: lab.vars.pick(seed), drill: args.drill };
     output::print(&teller.opening())?;
     let predicted = predict(&teller, &interrupt)?;
     if let Some(signal) = interrupt.came() {

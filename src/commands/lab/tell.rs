@@ -21,6 +21,8 @@ pub struct Teller<'l> {
     pub lab: &'l Lab,
     /// The values of its variables.
     pub values: Values,
+    /// Whether commands are kept back until the last hint.
+    pub drill: bool,
 }
 
 impl<'l> Teller<'l> {
@@ -150,6 +152,7 @@ impl<'l> Teller<'l> {
     pub fn told(&self, told: &Told<'_>, predicted: Option<&str>) -> String {
         let of = self.lab.steps.len();
         match told {
+            Told::Entered(step) if self.drill => format!("{}\n", self.step(*step)),
             Told::Entered(step) => format!("{}{}\n", self.step(*step), self.command(*step)),
             Told::Ticked(verdict) => self.verdict(verdict),
             Told::Slipped(step, slip) => {
@@ -168,7 +171,10 @@ impl<'l> Teller<'l> {
             Told::Hint(step, hint) => {
                 let hints = &self.step_words(*step).hints;
                 let heading = phrases::hint_heading(self.lang, hint + 1, hints.len());
-                format!("{}\n{}", self.page.strong(&heading), self.page.prose(&hints[*hint], &self.values))
+                let words = self.page.prose(&hints[*hint], &self.values);
+                let last = self.drill && hint + 1 == hints.len();
+                let command = if last { self.command(*step) } else { String::new() };
+                format!("{}\n{words}{command}", self.page.strong(&heading))
             }
             Told::Solution(_) => format!("{}\n", self.page.strong(&phrases::solution_runs(self.lang))),
             Told::Status(step, verdicts) => {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::page::Page;
+use super::trust::Trust;
 use super::{CANNOT_RUN, Common, phrases, reason, signalled};
 use crate::commands::output;
 use crate::error::Failure;
@@ -20,6 +21,10 @@ use crate::lab::trial::{Progress, try_variant};
 
 /// Flags of `glassbox lab test`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sudo glassbox lab test pids
+  glassbox lab test --lint --labs labs")]
 pub struct Args {
     /// The labs to test [default: all]
     #[arg(value_name = "ID")]
@@ -29,6 +34,8 @@ pub struct Args {
     lint: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    trust: Trust,
 }
 
 /// What came of one lab.
@@ -49,6 +56,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     entries.retain(|entry| args.ids.is_empty() || args.ids.contains(&entry.id));
+    for lab in entries.iter().filter_map(|entry| entry.lab.as_ref().ok()).filter(|_| !args.lint) {
+        args.trust.gate(&args.common, lab, args.common.lang())?;
+    }
     let machine = Machine::probe();
     let interrupt = if args.lint { Interrupt::never() } else { Interrupt::take_over()? };
     if !args.lint {
