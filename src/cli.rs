@@ -112,6 +112,8 @@ pub enum Command {
     Explain(commands::explain::Args),
     /// Show what cgroups use beside what they may, live or recorded
     Top(commands::top::Args),
+    /// Draw a recording of top as SVG or PNG
+    Plot(commands::plot::Args),
     /// Show namespaces and cgroups as one tree, or two processes side by side
     Tree(commands::tree::Args),
     /// Show which cgroup files a pod's requests and limits become, and why

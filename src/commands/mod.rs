@@ -19,6 +19,7 @@ mod machine;
 pub mod man;
 pub mod output;
 pub mod pause;
+pub mod plot;
 pub mod ps;
 pub mod qos;
 pub mod run;
@@ -85,6 +86,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Features(args) => features::run(args, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::Top(args) => top::run(args, &cli.global),
+        Command::Plot(args) => plot::run(args, &cli.global),
         Command::Tree(args) => tree::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Why(args) => why::run(args, &cli.global),

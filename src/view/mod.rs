@@ -5,6 +5,7 @@
 pub mod compare;
 pub mod compare_text;
 pub mod names;
+pub mod plot;
 pub mod process;
 #[cfg(test)]
 mod samples;

@@ -7,6 +7,7 @@ mod doctor;
 mod documents;
 mod explain;
 mod lab;
+mod plot;
 mod qos;
 #[allow(dead_code)]
 mod support;
