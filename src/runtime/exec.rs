@@ -36,7 +36,8 @@ pub fn exec<E: From<RuntimeError>>(
     request: &Request,
     process: impl FnOnce(&Spec) -> Result<Process, E>,
 ) -> Result<Created, E> {
-    // Locked until the process is in the container's cgroup: a delete meanwhile would not see it.
+    // Locked until the process is in the container's cgroup: a delete meanwhile would not see it. No longer: where the
+    // container is paused, the process goes on only when somebody else resumes it.
     let entry = store.open(id)?;
     let record = read(&entry, id)?;
     match entry.status(&record) {
@@ -49,10 +50,17 @@ pub fn exec<E: From<RuntimeError>>(
         cause: "its copy in the state directory is missing or broken".to_string(),
     })?;
     let process = process(&spec)?;
-    Ok(start(&record, &spec, &process, request)?)
+    let unlock = || drop(entry.unlock());
+    Ok(start(&record, &spec, &process, request, &unlock)?)
 }
 
-fn start(record: &Record, spec: &Spec, process: &Process, request: &Request) -> Result<Created, RuntimeError> {
+fn start(
+    record: &Record,
+    spec: &Spec,
+    process: &Process,
+    request: &Request,
+    in_cgroup: &dyn Fn(),
+) -> Result<Created, RuntimeError> {
     let first = record.process.as_ref().ok_or(RuntimeError::NotRunning)?;
     let failed = |errno: rustix::io::Errno| RuntimeError::io(format!("pidfd_open({})", first.pid), &errno.into());
     let pidfd = identity::open(first).map_err(failed)?.ok_or(RuntimeError::NotRunning)?;
@@ -64,7 +72,7 @@ fn start(record: &Record, spec: &Spec, process: &Process, request: &Request) -> 
         home: probe::home_in(process, &PathBuf::from(format!("/proc/{}/root", first.pid))),
     };
     let plan = plan::exec(&record.id, spec, process, &target, &request.options)?;
-    let with = With { record, listener: None, target: Some(pidfd.as_fd()) };
+    let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup };
     let waiting = launch::launch(&plan, &with)?;
     match waiting.go().and_then(|()| waiting.executed(&plan)) {
         Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal }),

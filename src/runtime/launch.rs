@@ -48,6 +48,8 @@ pub(super) struct With<'a> {
     pub listener: Option<&'a UnixListener>,
     /// The first process of the container that is joined.
     pub target: Option<BorrowedFd<'a>>,
+    /// Called once a process of ours is in the container's cgroup: whoever deletes the container ends it from then on.
+    pub in_cgroup: &'a dyn Fn(),
 }
 
 /// Makes the process and carries out the plan up to `AwaitStart`.
@@ -69,7 +71,7 @@ pub(super) fn launch(plan: &Plan, with: &With<'_>) -> Result<Waiting, RuntimeErr
         hooks: &hooks,
         target: with.target,
     };
-    let mut waiting = give_birth(plan, ours, &wires)?;
+    let mut waiting = give_birth(plan, ours, &wires, with.in_cgroup)?;
     // Our copy of its end would hide the end of file when it dies.
     drop(theirs);
     match waiting.prepare(plan, with.record) {
@@ -94,16 +96,18 @@ fn hook_arrays(step: &InitStep) -> Option<(CStringArray<'_>, CStringArray<'_>)> 
 }
 
 /// The process itself, by way of one in between where the plan has steps for that.
-fn give_birth(plan: &Plan, ours: OwnedFd, wires: &Wires<'_>) -> Result<Waiting, RuntimeError> {
+fn give_birth(plan: &Plan, ours: OwnedFd, wires: &Wires<'_>, in_cgroup: &dyn Fn()) -> Result<Waiting, RuntimeError> {
     let cgroup = plan.clone.cgroup.as_ref().map(|path| Cgroup::open(Path::new(path))).transpose()?;
     let cgroup = cgroup.as_ref().map(Cgroup::as_fd);
     if plan.between.is_empty() {
         let spawned = sys::spawn(plan.clone.namespaces, cgroup, || init::run(&plan.init, wires))
             .map_err(|failure| clone_failed(plan, failure))?;
+        in_cgroup();
         return Ok(Waiting { pid: spawned.pid, pidfd: spawned.pidfd, terminal: None, sync: ours });
     }
     let between = || init::run_between(&plan.between, plan.clone.namespaces, &plan.init, wires);
     let between = sys::spawn(0, cgroup, between).map_err(|failure| clone_failed(plan, failure))?;
+    in_cgroup();
     // It says one thing and ends: this wait is as short as its steps. Its end shows by its pidfd, as we hold the other end
     // of the socket ourselves.
     sys::wait_for_exit(between.pidfd.as_fd())

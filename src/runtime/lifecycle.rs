@@ -119,7 +119,7 @@ fn bring_up(
             })?)
         }
     };
-    let with = launch::With { record, listener: listener.as_ref(), target: None };
+    let with = launch::With { record, listener: listener.as_ref(), target: None, in_cgroup: &|| {} };
     let waiting = launch::launch(plan, &with)?;
     let released = release(entry, record, &waiting, plan, until).and_then(|()| match until {
         Until::Created => Ok(()),

@@ -1,0 +1,193 @@
+//! Namespaces that are joined, and what is set in those of the container's own.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{Machine, machine, sh};
+
+/// The namespaces of the template without those of `kinds`, which are joined by `path`.
+fn join(config: &mut Value, joined: &[(&str, String)]) {
+    for entry in config["linux"]["namespaces"].as_array_mut().expect("a list") {
+        let kind = entry["type"].as_str().expect("a text").to_string();
+        if let Some((_, path)) = joined.iter().find(|(name, _)| *name == kind) {
+            entry["path"] = json!(path);
+        }
+    }
+}
+
+fn pid(machine: &Machine, id: &str) -> i64 {
+    let state: Value = serde_json::from_str(&machine.glassbox(["state", id]).stdout).expect("JSON");
+    state["pid"].as_i64().expect("a number")
+}
+
+fn link(pid: i64, kind: &str) -> String {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("it runs").display().to_string()
+}
+
+const KINDS: [(&str, &str); 4] = [("pid", "pid"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts")];
+
+#[test]
+fn two_containers_share_what_the_second_joins() {
+    let machine = machine();
+    for (case, mapped) in [("plain", false), ("mapped", true)] {
+        let first = machine.bundle(&format!("first-{case}"));
+        first.args(&["sleep", "1000"]);
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        let user = |config: &mut Value, entry: Value| {
+            config["linux"]["namespaces"].as_array_mut().expect("a list").push(entry);
+        };
+        first.edit(|config| {
+            if mapped {
+                user(config, json!({"type": "user"}));
+                config["linux"]["uidMappings"] = map.clone();
+                config["linux"]["gidMappings"] = map.clone();
+            }
+        });
+        machine.quiet(&["run", "--detach", "--bundle", first.path(), "first"]);
+        let one = pid(&machine, "first");
+        let second = machine.bundle(&format!("second-{case}"));
+        second.args(&["sleep", "1000"]);
+        second.edit(|config| {
+            config.as_object_mut().expect("an object").remove("hostname");
+            join(config, &KINDS.map(|(kind, file)| (kind, format!("/proc/{one}/ns/{file}"))));
+            if mapped {
+                user(config, json!({"type": "user", "path": format!("/proc/{one}/ns/user")}));
+            }
+        });
+        machine.quiet(&["run", "--detach", "--bundle", second.path(), "second"]);
+        let two = pid(&machine, "second");
+        for kind in ["pid", "net", "ipc", "uts", "user", "mnt"] {
+            assert_eq!(link(one, kind) == link(two, kind), kind != "mnt", "{case}: {kind}");
+        }
+        let seen = machine.glassbox(["exec", "second", "ps"]);
+        assert_eq!(seen.stdout.matches("sleep 1000").count(), 2, "{case}: both are seen from either: {seen:?}");
+        let cgroup = fs::read_to_string(format!("/proc/{two}/cgroup")).expect("it runs");
+        assert!(cgroup.contains("0::/glassbox-second"), "{case}: it is in its own cgroup: {cgroup}");
+        machine.quiet(&["delete", "--force", "second"]);
+        machine.quiet(&["delete", "--force", "first"]);
+        drop((first, second));
+        machine.assert_clean();
+    }
+}
+
+/// What podman and containerd do: the network is there before the container.
+#[test]
+fn a_network_that_is_there_is_joined_also_with_a_user_namespace_of_ones_own() {
+    let machine = machine();
+    sh("ip netns add ready && ip -n ready link add marked type bridge && ip -n ready link set lo up");
+    for mapped in [false, true] {
+        let bundle = machine.bundle(&format!("net-{mapped}"));
+        bundle.args(&["ip", "link"]);
+        bundle.edit(|config| {
+            join(config, &[("network", "/run/netns/ready".to_string())]);
+            // sysfs wants power over the network namespace that it shows.
+            config["mounts"]
+                .as_array_mut()
+                .expect("a list")
+                .retain(|mount| mount["type"] != "sysfs" && mount["type"] != "cgroup");
+            if mapped {
+                config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "user"}));
+                let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+                config["linux"]["uidMappings"] = map.clone();
+                config["linux"]["gidMappings"] = map;
+            }
+        });
+        let seen = machine.glassbox(["run", "--bundle", bundle.path(), "net"]);
+        assert_eq!((seen.status, seen.stderr.as_str()), (0, ""), "mapped {mapped}");
+        assert!(seen.stdout.contains("marked"), "{}", seen.stdout);
+    }
+    sh("ip netns delete ready; umount /run/netns; rmdir /run/netns");
+    machine.assert_clean();
+}
+
+#[test]
+fn a_path_that_is_no_namespace_of_that_kind_is_refused_and_leaves_nothing() {
+    let machine = machine();
+    for (kind, path, says) in [
+        ("network", "/proc/self/ns/uts", "EINVAL"),
+        ("pid", "/proc/self/ns/net", "EINVAL"),
+        ("ipc", "/no/such/file", "ENOENT"),
+        ("uts", "/etc/passwd", "EINVAL"),
+    ] {
+        let bundle = machine.bundle(&format!("wrong-{kind}"));
+        bundle.edit(|config| join(config, &[(kind, path.to_string())]));
+        let refused = machine.glassbox(["run", "--bundle", bundle.path(), "wrong"]);
+        assert_eq!(refused.status, 1, "{kind} {path}: {refused:?}");
+        assert!(refused.stderr.contains(&format!("join the {kind} namespace of {path}")), "{refused:?}");
+        assert!(refused.stderr.contains(says), "{refused:?}");
+        drop(bundle);
+        machine.assert_clean();
+    }
+}
+
+#[test]
+fn clocks_and_parameters_are_the_containers_own() {
+    let machine = machine();
+    let bundle = machine.bundle("own");
+    bundle.args(&[
+        "sh",
+        "-c",
+        "cat /proc/uptime /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmni /proc/sys/kernel/domainname",
+    ]);
+    bundle.edit(|config| {
+        config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "time"}));
+        config["linux"]["timeOffsets"] =
+            json!({"boottime": {"secs": 1_000_000}, "monotonic": {"secs": 500, "nanosecs": 5}});
+        config["linux"]["sysctl"] =
+            json!({"net.ipv4.ip_forward": "1", "kernel/shmmni": "77", "kernel.domainname": "box"});
+    });
+    let seen = machine.glassbox(["run", "--bundle", bundle.path(), "own"]);
+    assert_eq!((seen.status, seen.stderr.as_str()), (0, ""));
+    let words: Vec<_> = seen.stdout.split_whitespace().collect();
+    assert!(words[0].parse::<f64>().expect("seconds") > 1_000_000.0, "{words:?}");
+    assert_eq!(&words[2..], ["1", "77", "box"]);
+    assert_ne!(
+        fs::read_to_string("/proc/sys/kernel/shmmni").expect("it is there").trim(),
+        "77",
+        "the host keeps its own"
+    );
+    for (key, value, says) in [
+        ("kernel.shmmax.x", "1", "belongs to no namespace"),
+        ("vm.swappiness", "1", "belongs to no namespace"),
+        ("net.ipv4.../../kernel/hostname", "x", "no name of a kernel parameter"),
+        ("kernel.hostname", "x", "hostname"),
+        ("net.ipv4.no_such", "1", "ENOENT"),
+        ("net.ipv4.ip_forward", "x", "EINVAL"),
+    ] {
+        bundle.edit(|config| config["linux"]["sysctl"] = json!({key: value}));
+        let refused = machine.glassbox(["run", "--bundle", bundle.path(), "own"]);
+        assert_eq!(refused.status, 1, "{key}: {refused:?}");
+        assert!(refused.stderr.contains(says), "{key}: {refused:?}");
+    }
+    drop(bundle);
+    machine.assert_clean();
+}
+
+#[test]
+fn scheduling_affinity_and_keys_are_what_the_config_says_and_not_the_callers() {
+    let machine = machine();
+    let bundle = machine.bundle("time");
+    bundle.args(&[
+        "sh",
+        "-c",
+        "grep Cpus_allowed_list /proc/self/status; cat /proc/self/sched | grep -E 'policy|prio'; \
+        cut -d' ' -f19 /proc/self/stat; grep _ses /proc/keys; ionice -p $$",
+    ]);
+    bundle.edit(|config| {
+        config["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 7});
+        config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0});
+        config["linux"]["maskedPaths"] = json!([]);
+    });
+    let line = format!("taskset 1 {} run --bundle {} time", machine.binary().display(), bundle.path());
+    let seen = sh(&line);
+    assert_eq!(seen.status, 0, "{seen:?}");
+    assert!(seen.stdout.contains("Cpus_allowed_list:\t0-1"), "the caller's mask does not bind it: {}", seen.stdout);
+    assert!(seen.stdout.contains("\n7\n"), "nice 7: {}", seen.stdout);
+    assert!(seen.stdout.contains("_ses.time"), "its own session keyring: {}", seen.stdout);
+    assert!(seen.stdout.contains("idle"), "{}", seen.stdout);
+    let kept = sh(&line.replace(" run ", " run --no-new-keyring "));
+    assert!(!kept.stdout.contains("_ses.time"), "{}", kept.stdout);
+    drop(bundle);
+    machine.assert_clean();
+}
