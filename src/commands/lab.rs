@@ -5,6 +5,7 @@ mod page;
 mod phrases;
 mod play;
 mod progress;
+mod report;
 mod scaffold;
 mod start;
 mod tally;
@@ -56,6 +57,8 @@ enum Verb {
     New(scaffold::Args),
     /// Take along what you have done, or add what you did on another machine
     Progress(progress::Args),
+    /// Write what you have done as one page: predictions, evidence, plots, and the machine
+    Report(report::Args),
     /// Forget what you have done in a lab
     Reset(progress::ResetArgs),
     /// Test labs: lint; red before, green after, clean at the end; every slip and every variant
@@ -93,6 +96,7 @@ pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
         Verb::Play(args) => play::run(args),
         Verb::New(args) => scaffold::run(args),
         Verb::Progress(args) => progress::run(args),
+        Verb::Report(args) => report::run(args),
         Verb::Reset(args) => progress::reset(args),
         Verb::Test(args) => test::run(args),
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
+use super::attempt::{Walk, Walked};
 use super::judge::{Verdict, Watch, all_hold};
 use super::run::{RunError, Session};
 use super::script::Step;
@@ -70,6 +71,8 @@ pub struct Log {
     pub hints: u32,
     /// Whether the last step was done.
     pub finished: bool,
+    /// The steps that were done, as they were.
+    pub walked: Vec<Walked>,
 }
 
 /// The guide of one lab.
@@ -82,6 +85,7 @@ pub struct Guide<'l> {
     ticked: Vec<bool>,
     hints: usize,
     helped: bool,
+    walk: Option<Walk>,
     log: Log,
 }
 
@@ -100,7 +104,7 @@ impl<'l> Guide<'l> {
         }
         let watch = session.watch(&[])?;
         let (slips, ticked, log) = (Vec::new(), Vec::new(), Log::default());
-        Ok(Guide { session, listener, step, watch, slips, ticked, hints: 0, helped: false, log })
+        Ok(Guide { session, listener, step, watch, slips, ticked, hints: 0, helped: false, walk: None, log })
     }
 
     /// The session, to start the learner's shell in.
@@ -128,6 +132,7 @@ impl<'l> Guide<'l> {
         self.ticked = vec![false; step.checks.len()];
         self.hints = 0;
         self.helped = false;
+        self.walk = Some(Walk::begin(step));
         Ok(())
     }
 
@@ -176,8 +181,15 @@ impl<'l> Guide<'l> {
                 news.push(Told::Ticked(verdict.clone()));
             }
         }
+        if let Some(walk) = &mut self.walk {
+            walk.sample(self.session.scene().scope());
+        }
         if all_hold(&verdicts) {
             news.push(Told::Done(self.step));
+            if let Some(walk) = &mut self.walk {
+                self.log.walked.retain(|walked| walked.id != step.id);
+                self.log.walked.push(walk.end(&verdicts, self.helped));
+            }
             if self.helped { &mut self.log.solved } else { &mut self.log.done }.push(step.id.clone());
             self.step += 1;
             if self.step == steps.len() {
@@ -194,6 +206,9 @@ impl<'l> Guide<'l> {
             if all_hold(&watch.look(self.session.scene().scope())) {
                 *said = true;
                 news.push(Told::Slipped(self.step, at));
+                if let Some(walk) = &mut self.walk {
+                    walk.slipped(&step.slips[at].id);
+                }
             }
         }
         Ok(news)
@@ -208,6 +223,9 @@ impl<'l> Guide<'l> {
                 told.push(Told::Hint(self.step, self.hints.min(known.saturating_sub(1))));
                 self.hints += 1;
                 self.log.hints += 1;
+                if let Some(walk) = &mut self.walk {
+                    walk.hinted();
+                }
             }
             ("solve", Some(step)) => {
                 self.helped = true;

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod read;
 pub mod say;
 
+pub mod attempt;
 pub mod cannot;
 pub mod cgroup;
 pub mod guide;
@@ -23,6 +24,7 @@ pub mod machine;
 pub mod processes;
 pub mod progress;
 pub mod record;
+pub mod report;
 pub mod residue;
 pub mod run;
 pub mod scaffold;

@@ -254,6 +254,33 @@ fn a_new_lab_is_sound_from_the_beginning() {
 }
 
 #[test]
+fn a_report_is_one_page_of_what_was_taken() {
+    let set = sound();
+    let state = set.0.path().join("state").display().to_string();
+    let report = |args: &[&str]| {
+        glassbox(["lab", "report"].iter().chain(args)).in_dir(&set.0).env("XDG_STATE_HOME", &state).output()
+    };
+    assert_eq!(report(&["--format", "json"]).stdout, "[]\n");
+    let attempts = set.0.path().join("state/glassbox/attempts");
+    fs::create_dir_all(&attempts).unwrap();
+    let attempt = r#"{"lab": "tiny", "title": "A & B", "began": "2026-11-21T12:00:00Z", "prediction": "no", "answer": "yes",
+        "steps": [{"id": "write", "seconds": 3.0, "hints": 2, "slips": [], "helped": true, "evidence": [],
+                   "plots": [{"file": "memory.current", "points": [[0, 1], [1, 2]]}]}]}"#;
+    fs::write(attempts.join("tiny.json"), attempt).unwrap();
+    let page = report(&["tiny"]);
+    assert_eq!((page.status, page.stderr.as_str()), (0, ""));
+    for expected in
+        ["<h2 id=\"tiny\">A &amp; B</h2>", "<td>no<td>yes", "<polyline", "3 s, 2 hints, solved by the runner"]
+    {
+        assert!(page.stdout.contains(expected), "{expected}\n{}", page.stdout);
+    }
+    assert_eq!(report(&["qos"]).status, 1);
+    fs::write(attempts.join("bad.json"), "{").unwrap();
+    let refused = report(&[]);
+    assert!(refused.stderr.contains("attempts/bad.json: EOF while parsing"), "{refused:?}");
+}
+
+#[test]
 fn progress_is_taken_along_and_forgotten() {
     let set = sound();
     let state = set.0.path().join("state/glassbox");

@@ -415,6 +415,14 @@ fn a_learner_is_ticked_off_hinted_caught_and_led_on() {
         assert!(progress.contains(line), "{line} in {progress}");
     }
     assert!(progress.contains("finished = \"20"), "{progress}");
+    let report = run(Command::new(machine.binary())
+        .args(["lab", "report", "mem-oom"])
+        .env("XDG_STATE_HOME", machine.directory().join("state")));
+    for expected in
+        ["1 hints, slip <code>high-not-max</code>", "$CG/memory.events (oom_kill)", "<polyline", "<td>slow<td>kill"]
+    {
+        assert!(report.stdout.contains(expected), "{expected} in {report:?}");
+    }
 }
 
 #[test]

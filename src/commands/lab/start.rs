@@ -21,6 +21,7 @@ use super::trust::Trust;
 use super::{Common, phrases, prepare, read_line, signalled};
 use crate::commands::output;
 use crate::error::Failure;
+use crate::lab::attempt::{Attempt, Fingerprint};
 use crate::lab::guide::{Answer, Guide, Log, PAUSE, Told};
 use crate::lab::interrupt::Interrupt;
 use crate::lab::machine::Machine;
@@ -80,9 +81,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         output::print("\n")?;
         return Ok(signalled(signal));
     }
+    let began = progress::now();
     let lesson = Lesson { teller: &teller, predicted, pending: RefCell::default() };
     match lesson.take(args.from, seed, &machine, &interrupt) {
-        Ok((left, log)) => lesson.conclude(&left, &log, args.from),
+        Ok((left, log)) => {
+            lesson.keep(&log, &machine, began)?;
+            lesson.conclude(&left, &log, args.from)
+        }
         Err(RunError::Interrupted(signal)) => Ok(signalled(signal)),
         Err(RunError::Scene(error)) => {
             Err(Failure::new(format!("lab {}: {}", lab.id, phrases::scene_error(&error, lang))).into())
@@ -163,6 +168,25 @@ impl<'a> Lesson<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Keeps what was done for the report.
+    fn keep(&self, log: &Log, machine: &Machine, began: String) -> io::Result<()> {
+        if log.walked.is_empty() {
+            return Ok(());
+        }
+        let attempt = Attempt {
+            lab: self.teller.lab.id.clone(),
+            title: self.teller.words().title.clone(),
+            began,
+            prediction: self.predicted.clone(),
+            answer: self.teller.lab.predict.as_ref().map(|predict| predict.answer.clone()),
+            finished: log.finished,
+            values: self.teller.values.clone(),
+            machine: Fingerprint::of(machine),
+            steps: log.walked.clone(),
+        };
+        attempt.save()
     }
 
     /// What is left, how far the learner came, and the exit status.
