@@ -179,7 +179,8 @@ fn no_test_is_switched_off() {
 #[test]
 fn a_test_of_the_vm_takes_the_machine_and_so_fails_anywhere_else() {
     let mut wrong = Vec::new();
-    for path in rust_files(&root().join("tests/vm")) {
+    let paths = ["tests/vm", "tests/engines"].map(|directory| rust_files(&root().join(directory)));
+    for path in paths.concat() {
         let text = fs::read_to_string(&path).expect("source is UTF-8");
         for test in text.split("#[test]\n").skip(1) {
             let body = test.split("\n}\n").next().unwrap_or(test);

@@ -6,6 +6,10 @@ readonly BASE_PACKAGES="base-files base-passwd bash busybox-static containernetw
  diffutils e2fsprogs findutils grep gzip hostname iproute2 iputils-ping jq kmod less libc-bin libcap2-bin login mawk mount
  ncurses-base nftables passwd procps psmisc runc sed strace tar uidmap usr-is-merged util-linux vim-tiny zstd"
 
+# What the tests of tests/engines have beside them.
+# shellcheck disable=SC2034  # read by vm
+readonly ENGINE_PACKAGES="bsdutils ca-certificates catatonit containerd docker.io netavark podman"
+
 # image KERNEL PACKAGES: sets $image to the directory with disk.ext4, vmlinuz and release, made now if need be.
 image() {
     local list

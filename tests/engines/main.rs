@@ -1,0 +1,15 @@
+//! Containers that podman, docker and containerd start with glassbox as their runtime, on the engines' own programs. They
+//! need packages that the other tests do not, so they run in a machine of their own: `rootfs-scripts/vm test --engines`.
+//!
+//! An engine leaves things of its own behind when it is used for the first time (a bridge, a mount, a daemon). So each
+//! test first has its engine used, and takes the machine then: what is there at the end and was not before, a container
+//! has left.
+
+mod containerd;
+mod docker;
+mod engine;
+mod podman;
+mod same;
+#[path = "../vm/support.rs"]
+#[allow(dead_code)]
+mod support;
