@@ -120,6 +120,8 @@ pub enum Command {
     Qos(commands::qos::Args),
     /// Trace a number of a cgroup file or of config.json to where it comes from, and compare it with the kernel
     Why(commands::why::Args),
+    /// Unpack or show an image: an OCI image layout or a docker-archive
+    Image(commands::image::Args),
     /// Take, play or test a guided lab
     Lab(commands::lab::Args),
     /// Tell what this kernel offers to containers, what is missing, and the command that mends it

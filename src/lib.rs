@@ -11,6 +11,8 @@ pub mod cgroup;
 
 pub mod runtime;
 
+pub mod image;
+
 pub mod kube;
 
 pub mod net;

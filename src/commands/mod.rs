@@ -11,6 +11,7 @@ pub mod events;
 pub mod exec;
 pub mod explain;
 pub mod features;
+pub mod image;
 pub mod kill;
 pub mod lab;
 pub mod list;
@@ -90,6 +91,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tree(args) => tree::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
         Command::Why(args) => why::run(args, &cli.global),
+        Command::Image(args) => image::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global),
         Command::Completions(args) => completions::run(args, &cli.global),

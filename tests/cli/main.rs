@@ -6,6 +6,10 @@ mod console;
 mod doctor;
 mod documents;
 mod explain;
+mod image;
+#[path = "../image/build.rs"]
+#[allow(dead_code)]
+mod image_build;
 mod lab;
 mod plot;
 mod qos;

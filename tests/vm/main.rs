@@ -13,6 +13,10 @@ mod equivalence;
 mod events;
 mod exec;
 mod hooks;
+mod image;
+#[path = "../image/build.rs"]
+#[allow(dead_code)]
+mod image_build;
 mod lab;
 mod machine;
 mod namespaces;
