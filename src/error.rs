@@ -56,6 +56,12 @@ pub fn one_line(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// `text` without what a terminal would obey, as a name in a config may hold it; its lines stay.
+pub fn harmless(text: &str) -> String {
+    let one = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(one).collect()
+}
+
 /// Every hint found in the chain, outermost first.
 pub fn hints(error: &anyhow::Error) -> Vec<String> {
     error

@@ -42,7 +42,11 @@ pub struct Creation {
 impl Creation {
     /// How the plan is to be made.
     pub fn options(&self) -> plan::Options {
-        plan::Options { preserve_fds: self.preserve_fds, no_new_keyring: self.no_new_keyring }
+        plan::Options {
+            preserve_fds: self.preserve_fds,
+            listen_fds: listen_fds(|name| std::env::var(name).ok(), std::process::id()),
+            no_new_keyring: self.no_new_keyring,
+        }
     }
 
     /// The id and the bundle, both checked. Warnings of the config go to stderr, or with `--log` to the log alone, at the
@@ -65,6 +69,15 @@ impl Creation {
     /// Hands what the caller asked for over to it: the terminal's master, a descriptor of the process, its id.
     pub fn hand_over(&self, created: &Created, console: Option<&UnixStream>) -> anyhow::Result<()> {
         hand_over(created, console, self.pidfd_socket.as_deref(), self.pid_file.as_deref())
+    }
+}
+
+/// Sockets that systemd has opened for us (sd_listen_fds(3)): none where they are meant for another process.
+fn listen_fds(variable: impl Fn(&str) -> Option<String>, own_pid: u32) -> u32 {
+    let number = |name| variable(name)?.parse::<u32>().ok();
+    match number("LISTEN_PID") {
+        Some(pid) if pid != own_pid => 0,
+        Some(_) | None => number("LISTEN_FDS").filter(|count| *count < 1024).unwrap_or(0),
     }
 }
 
@@ -148,5 +161,22 @@ pub fn told(error: RuntimeError) -> anyhow::Error {
     match hint {
         Some(hint) => failure.hint(hint).into(),
         None => failure.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listen_fds;
+
+    #[test]
+    fn sockets_are_ours_where_systemd_says_so_or_nobody_says_whose() {
+        let given = |pid: Option<&'static str>, fds: Option<&'static str>| {
+            listen_fds(|name| if name == "LISTEN_PID" { pid.map(String::from) } else { fds.map(String::from) }, 42)
+        };
+        assert_eq!(given(Some("42"), Some("2")), 2);
+        assert_eq!(given(None, Some("2")), 2, "crun takes them without LISTEN_PID");
+        assert_eq!(given(Some("41"), Some("2")), 0);
+        assert_eq!(given(Some("42"), Some("-1")), 0);
+        assert_eq!(given(None, None), 0);
     }
 }

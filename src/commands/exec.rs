@@ -91,7 +91,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         false => Some(Signals::catch().map_err(|cause| Failure::new("cannot take signals").caused_by(cause))?),
     };
     let request = Request {
-        options: plan::Options { preserve_fds: args.preserve_fds, no_new_keyring: true },
+        options: plan::Options { preserve_fds: args.preserve_fds, no_new_keyring: true, ..plan::Options::default() },
         ignore_paused: args.ignore_paused,
         cgroup: args.cgroup.clone(),
     };

@@ -56,9 +56,9 @@ pub fn main() -> ExitCode {
         Err(error) if StdoutClosed::is_behind(&error) => StdoutClosed::EXIT_CODE.into(),
         Err(error) => {
             log::error(&cli.global, &error::one_line(&error));
-            let _ = output::eprint_line(&format!("error: {}", error::one_line(&error)));
+            let _ = output::eprint_line(&format!("error: {}", error::harmless(&error::one_line(&error))));
             for hint in error::hints(&error) {
-                let _ = output::eprint_line(&format!("  hint: {hint}"));
+                let _ = output::eprint_line(&format!("  hint: {}", error::harmless(&hint)));
             }
             match cli.command {
                 Command::Exec(_) => exec::NOT_STARTED.into(),

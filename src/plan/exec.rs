@@ -47,7 +47,8 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
     init.extend(
         (cwd.path.as_c_str() != c".").then(|| Planned::new(InitStep::MakeDirectory { target: cwd }, "process.cwd")),
     );
-    let who = Who { last_capability: target.last_capability, home: target.home.as_deref() };
+    let (last_capability, home) = (target.last_capability, target.home.as_deref());
+    let who = Who { last_capability, home, listen_fds: 0 };
     let mut filter = super::seccomp::step(spec)?;
     init.extend(process::give_power_away(process, &who, &mut filter));
     let waits = "exec tells its process id first";

@@ -86,6 +86,9 @@ pub enum PlanError {
 pub struct Options {
     /// `--preserve-fds`: descriptors 3 to 2+N survive execve.
     pub preserve_fds: u32,
+    /// `LISTEN_FDS` of our own environment: so many descriptors from 3 on are sockets that systemd opened for the program
+    /// (sd_listen_fds(3)). They come before those of `preserve_fds`.
+    pub listen_fds: u32,
     /// `--no-new-keyring`: the session keyring stays the caller's.
     pub no_new_keyring: bool,
 }
@@ -140,7 +143,11 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     init.extend(process::working_directory(process));
     init.extend(rootfs::lock(spec));
     let mut filter = seccomp::step(spec)?;
-    let who = process::Who { last_capability: host.last_capability, home: host.home.as_deref() };
+    let who = process::Who {
+        last_capability: host.last_capability,
+        home: host.home.as_deref(),
+        listen_fds: options.listen_fds,
+    };
     init.extend(process::give_power_away(process, &who, &mut filter));
     let hooks = hooks::inside(spec, HookKind::StartContainer);
     let waits = "create makes the container, start runs it";
@@ -158,7 +165,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
 }
 
 fn close_descriptors(options: &Options) -> Planned<InitStep> {
-    let from = 3 + options.preserve_fds;
+    let from = 3 + options.listen_fds + options.preserve_fds;
     Planned::new(InitStep::CloseDescriptors { from }, "nothing of the host's stays open in the container")
 }
 

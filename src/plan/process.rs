@@ -17,6 +17,8 @@ pub(super) struct Who<'a> {
     pub last_capability: u8,
     /// The user's home directory, by the container's own /etc/passwd.
     pub home: Option<&'a str>,
+    /// Sockets from descriptor 3 on that are handed on to the program.
+    pub listen_fds: u32,
 }
 
 /// A user namespace's maps, which only someone outside may write.
@@ -213,11 +215,15 @@ pub(super) fn become_program(
     steps
 }
 
-/// The config's environment, with HOME as runc adds it.
+/// The config's environment, with HOME as runc adds it, and what sd_listen_fds(3) wants to see.
 fn environment(process: &Process, who: &Who<'_>) -> Vec<String> {
     let mut env = process.env().clone().unwrap_or_default();
     if !env.iter().any(|variable| variable.starts_with("HOME=")) {
         env.push(format!("HOME={}", who.home.unwrap_or("/")));
+    }
+    if who.listen_fds > 0 {
+        // The first process of a PID namespace is number 1 in it.
+        env.extend([format!("LISTEN_FDS={}", who.listen_fds), "LISTEN_PID=1".to_string()]);
     }
     env
 }

@@ -519,3 +519,37 @@ fn what_a_container_forks_dies_with_it() {
     machine.quiet(&["delete", "--force", "forks"]);
     assert!(!Path::new("/sys/fs/cgroup/glassbox-forks").exists());
 }
+
+/// sd_listen_fds(3): a socket that was opened for us is the program's, at the same number.
+#[test]
+fn sockets_of_systemd_are_handed_on() {
+    let machine = machine();
+    let bundle = machine.bundle("socket");
+    bundle.args(&[
+        "sh",
+        "-c",
+        "echo $LISTEN_FDS $LISTEN_PID; readlink /proc/self/fd/3; [ -e /proc/self/fd/4 ] || echo no more",
+    ]);
+    let line = format!(
+        "exec 3</etc/hostname 4</etc/passwd; unset LISTEN_PID; LISTEN_FDS=1 exec {} run --bundle {} socket",
+        machine.binary().display(),
+        bundle.path()
+    );
+    let seen = crate::support::sh(&line);
+    assert_eq!((seen.status, seen.stdout.as_str()), (0, "1 1\n/etc/hostname\nno more\n"), "{seen:?}");
+    drop(bundle);
+    machine.assert_clean();
+}
+
+/// A name from a config must not move the cursor of whoever reads the error.
+#[test]
+fn an_error_holds_nothing_that_a_terminal_obeys() {
+    let machine = machine();
+    let bundle = machine.bundle("evil");
+    bundle.args(&["\u{1b}[2J\u{7}nope"]);
+    let refused = machine.glassbox(["run", "--bundle", bundle.path(), "evil"]);
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert!(refused.stderr.chars().all(|c| c == '\n' || !c.is_control()), "{refused:?}");
+    drop(bundle);
+    machine.assert_clean();
+}
