@@ -331,13 +331,19 @@ fn kills(line: &Line, top: f64, chart: &mut Chart<'_, '_>) -> Drawn<()> {
 fn name_ends(
     mut labels: Vec<Label>,
     area: &DrawingArea<SVGBackend<'_>, Shift>,
-    (columns, _): &(Range<i32>, Range<i32>),
+    (columns, rows): &(Range<i32>, Range<i32>),
 ) -> Drawn<()> {
     const LINE: i32 = 20;
     let (left, above) = area.get_base_pixel();
     labels.sort_by_key(|label| label.y);
     for index in 1..labels.len() {
         labels[index].y = labels[index].y.max(labels[index - 1].y + LINE);
+    }
+    // The lowest must not slip down to the names of the axis, and pushes the others up.
+    let mut lowest = rows.end;
+    for label in labels.iter_mut().rev() {
+        label.y = label.y.min(lowest);
+        lowest = label.y - LINE;
     }
     for label in &labels {
         let style = font(SMALL).color(&label.colour).pos(Pos::new(HPos::Left, VPos::Center));
@@ -398,6 +404,8 @@ mod tests {
         let mut recording = samples::recording();
         for frame in &mut recording.frames {
             let web = frame.rows[1].clone();
+            let mut web = web.clone();
+            web.stat.cpu.as_mut().expect("it is sampled").usage_usec = 0;
             frame.rows = (0..MOST)
                 .map(|at| Sample { path: format!("/{at}"), name: format!("容器{at}"), ..web.clone() })
                 .collect();
@@ -411,6 +419,10 @@ mod tests {
         heights.sort_unstable();
         assert_eq!(heights.len(), MOST);
         assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= 20), "{heights:?}");
+        let axis = svg.split("<text ").find(|part| part.contains("\n0 s\n")).expect("the axis is named");
+        let axis: i32 =
+            axis.split_once(" y=\"").and_then(|(_, rest)| rest.split_once('"')?.0.parse().ok()).expect("a height");
+        assert!(heights[MOST - 1] < axis - 8, "{heights:?} {axis}: the ends of lines that lie on the axis");
     }
 
     #[test]

@@ -44,6 +44,23 @@ fn json_of_a_recording_is_the_recording_with_the_rates() {
 }
 
 #[test]
+fn the_recording_of_the_documentation_can_be_replayed() {
+    let page = include_str!("../../docs/recording.md");
+    let lines: String = page.split("```json\n").skip(1).filter_map(|part| part.split("```").next()).collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("page.jsonl"), &lines).expect("it is ours");
+    let replayed = glassbox(["top", "--replay", "page.jsonl", "--format", "json"]).in_dir(directory.path()).output();
+    let [page, told] = [&lines, &replayed.stdout].map(|text| {
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.collect::<Vec<_>>()
+    });
+    assert_eq!((page.len(), &page[0]), (2, &told[0]), "{}", replayed.stderr);
+    let [page, told] = [page, told].map(|lines| lines[1]["rows"][0]["stat"]["cpu"].clone());
+    let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&page), keys(&told), "the page names every key that is printed");
+}
+
+#[test]
 fn what_is_no_recording_is_refused_with_its_line() {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("notes"), "hello\n").expect("it is ours");
