@@ -83,6 +83,7 @@ pub struct Args {
 
 /// Runs one more process in a running container.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    runtime::seal().map_err(told)?;
     let given = args.process.as_deref().map(read_process).transpose()?;
     let terminal = given.as_ref().map_or(args.tty, |process| process.terminal() == Some(true));
     let socket = console_socket(terminal && args.detach, args.console_socket.as_deref())?;

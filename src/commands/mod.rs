@@ -38,11 +38,19 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command};
 use crate::error;
+use crate::runtime;
 
 use output::StdoutClosed;
 
+/// The verbs that put a process of ours into a container.
+const ENTERING: [&str; 3] = ["create", "run", "exec"];
+
 /// The whole program: parses the arguments, runs the verb, prints its error.
 pub fn main() -> ExitCode {
+    // Early, because it begins anew: the less is done twice, the better. Whether it worked is asked again by the verb.
+    if std::env::args_os().any(|word| ENTERING.iter().any(|verb| word == *verb)) {
+        let _ = runtime::seal();
+    }
     let command = Cli::command();
     let words = arguments::normalised(applet::arguments(std::env::args_os()), &command);
     let said = log::call(&words);

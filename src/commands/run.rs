@@ -29,6 +29,7 @@ pub struct Args {
 
 /// Makes a container, runs its program, and removes the container when it has ended.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    runtime::seal().map_err(told)?;
     let (id, bundle) = args.creation.load(global)?;
     let terminal = bundle.config.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
     let socket = console_socket(terminal && args.detach, args.console_socket.as_deref())?;

@@ -122,6 +122,9 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
         (_, _, "bind") => bind(source, target.clone(), false, parsed.attributes),
         // Without a cgroup namespace a new cgroup2 mount would show the host's whole tree: show the container's part.
         (_, _, "cgroup" | "cgroup2") if !own_cgroup_namespace(spec) => {
+            // It could raise its own limits there, and no namespace stands between: whatever the options, only to look at.
+            parsed.attributes.clear &= !MOUNT_ATTR_RDONLY;
+            parsed.attributes.set |= MOUNT_ATTR_RDONLY;
             bind(cgroup.map(str::to_string), target.clone(), false, parsed.attributes)
         }
         _ => InitStep::MountFilesystem {

@@ -243,6 +243,12 @@ fn init_hint(step: &InitStep, failure: Failure) -> Option<String> {
         (InitStep::SetLabel { kind: LabelKind::Selinux, .. }, _) => {
             "This kernel runs no SELinux, or has no such label: take process.selinuxLabel out of config.json."
         }
+        (InitStep::MountFilesystem { .. } | InitStep::BindMount { .. }, Errno::XDEV) => {
+            "A symbolic link leads the mount's destination into /proc: remove it from the rootfs."
+        }
+        (InitStep::BindMount { .. }, Errno::NODEV) if failure.call == Call::OpenTree => {
+            "What is mounted on /proc must be a file system of type proc: check mounts[].source."
+        }
         (InitStep::SetCapabilities { .. } | InitStep::DropBounding { .. }, Errno::PERM) => {
             "We do not have these capabilities ourselves: ask for fewer in process.capabilities."
         }

@@ -7,6 +7,7 @@
 mod id;
 mod json;
 mod load;
+mod proc_mount;
 mod template;
 mod validate;
 

@@ -40,6 +40,7 @@ calls! {
     Openat2 "openat2",
     Openat "openat",
     Fstat "fstat",
+    Fstatfs "fstatfs",
     Mkdirat "mkdirat",
     Mknodat "mknodat",
     Fchownat "fchownat",

@@ -5,8 +5,8 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
-use rustix::fs::{chownat, fstat, mkdirat, mknodat, openat2, statat, symlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat};
+use rustix::fs::{chownat, fstat, fstatfs, mkdirat, mknodat, openat2, statat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
@@ -31,6 +31,7 @@ pub(super) fn mount_filesystem(new: &Filesystem, target: &RootfsPath, no_symlink
     make_directory(target)?;
     let links = if no_symlinks { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
     let place = open_path(&target.path, links)?;
+    stays_out_of_proc(&place, target)?;
     put_mount(&new_mount(new)?, &place)
 }
 
@@ -46,7 +47,26 @@ pub(super) fn bind_mount(
         FileType::Directory => make_directory(target)?,
         _ => make_file(target)?,
     }
-    put_mount(&tree, &open_path(&target.path, ResolveFlags::empty())?)
+    // What is shown as /proc must be one: the steps behind this one trust it.
+    if target.path.as_c_str() == c"proc" && !is_proc(&tree)? {
+        return Err(Call::OpenTree.failed(Errno::NODEV));
+    }
+    let place = open_path(&target.path, ResolveFlags::empty())?;
+    stays_out_of_proc(&place, target)?;
+    put_mount(&tree, &place)
+}
+
+/// A link of the rootfs must not lead a mount into /proc that config.json has not put there.
+fn stays_out_of_proc(place: &OwnedFd, target: &RootfsPath) -> Result<(), Failure> {
+    let by_name = target.parents.first().unwrap_or(&target.path).as_c_str() == c"proc";
+    match !by_name && is_proc(place)? {
+        true => Err(Call::Openat2.failed(Errno::XDEV)),
+        false => Ok(()),
+    }
+}
+
+fn is_proc(file: &OwnedFd) -> Result<bool, Failure> {
+    Ok(fstatfs(file).of(Call::Fstatfs)?.f_type == PROC_SUPER_MAGIC)
 }
 
 pub(super) fn set_mount_propagation(target: &RootfsPath, flags: u64) -> Result<(), Failure> {

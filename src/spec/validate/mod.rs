@@ -98,6 +98,12 @@ fn validate_mount(index: usize, mount: &Mount) -> Result<(), SpecError> {
     if depth == 0 {
         return Err(invalid(field("destination"), format!("{destination:?} is the container's root itself")));
     }
+    let is_bind = |option: &String| option == "bind" || option == "rbind";
+    let fstype = mount.typ().as_deref().unwrap_or("none");
+    let bind = fstype == "bind" || mount.options().iter().flatten().any(is_bind);
+    if let Some(why) = super::proc_mount::refusal(&destination, fstype, bind) {
+        return Err(invalid(field("destination"), why));
+    }
     for (name, value) in
         [("type", mount.typ().clone()), ("source", mount.source().as_ref().map(|s| s.display().to_string()))]
     {
