@@ -372,8 +372,8 @@ fn bad_bundles_are_refused_and_leave_nothing() {
         refused(&machine, bundle.path(), "x", expected);
     }
     fs::write(&config, &good).expect("writable");
-    bundle.edit(|config| config["mounts"][0]["type"] = "nosuchfs".into());
-    refused(&machine, bundle.path(), "x", &["step ", "(mount nosuchfs on /proc): fsopen = ENODEV", "modprobe"]);
+    bundle.edit(|config| config["mounts"][4]["type"] = "nosuchfs".into());
+    refused(&machine, bundle.path(), "x", &["step ", "(mount nosuchfs on /dev/mqueue", "fsopen = ENODEV", "modprobe"]);
 }
 
 #[test]
