@@ -118,6 +118,8 @@ pub enum Command {
     Tree(commands::tree::Args),
     /// Show which cgroup files a pod's requests and limits become, and why
     Qos(commands::qos::Args),
+    /// Run pods on this node as a kubelet would, and look after them
+    Pod(commands::pod::Args),
     /// Trace a number of a cgroup file or of config.json to where it comes from, and compare it with the kernel
     Why(commands::why::Args),
     /// Unpack or show an image: an OCI image layout or a docker-archive

@@ -21,6 +21,7 @@ pub mod man;
 pub mod output;
 pub mod pause;
 pub mod plot;
+pub mod pod;
 pub mod ps;
 pub mod qos;
 pub mod run;
@@ -38,6 +39,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command};
 use crate::error;
+use crate::pod::pause as pause_process;
 use crate::runtime;
 
 use output::StdoutClosed;
@@ -47,8 +49,14 @@ const ENTERING: [&str; 3] = ["create", "run", "exec"];
 
 /// The whole program: parses the arguments, runs the verb, prints its error.
 pub fn main() -> ExitCode {
-    // Early, because it begins anew: the less is done twice, the better. Whether it worked is asked again by the verb.
-    if std::env::args_os().any(|word| ENTERING.iter().any(|verb| word == *verb)) {
+    // The pause process is this program by another name, and wants nothing of what follows.
+    if std::env::args_os().next().is_some_and(|name| name == pause_process::NAME) {
+        return pause_process::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    // Early, because it begins anew: the less is done twice, the better. Whether it worked is asked again by the verb. `pod run`
+    // enters no container: it must know where it was started from, for the supervisor, which seals itself.
+    let has = |wanted: &[&str]| std::env::args_os().any(|word| wanted.iter().any(|verb| word == *verb));
+    if has(&ENTERING) && !has(&["pod"]) {
         let _ = runtime::seal();
     }
     let command = Cli::command();
@@ -98,6 +106,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Plot(args) => plot::run(args, &cli.global),
         Command::Tree(args) => tree::run(args, &cli.global),
         Command::Qos(args) => qos::run(args, &cli.global),
+        Command::Pod(args) => pod::run(args, &cli.global),
         Command::Why(args) => why::run(args, &cli.global),
         Command::Image(args) => image::run(args, &cli.global),
         Command::Lab(args) => lab::run(args, &cli.global),

@@ -1,16 +1,30 @@
 //! Pods on this node: what a kubelet and a container runtime do with a Pod, done here.
 //!
-//! Read in this order: `object.rs` reads the manifest, `support.rs` says what is carried out, `state.rs` has the phase and the
-//! conditions, `next.rs` decides what is done next, `backoff.rs` when; `facts.rs`, `expand.rs`, `env.rs` and `payload.rs` make
-//! variables and files of what the manifest says; `log.rs` has the format of logs.
+//! Read in this order: `object.rs` reads the manifest and `support.rs` says what of it is carried out; `record.rs` keeps it on
+//! disk; `sandbox.rs` makes what a pod's containers share, and undoes it; `supervisor.rs` is the process that keeps a pod, with
+//! `managed.rs` and `running.rs` for one container and one run of it. What they decide by is pure: `state.rs` has the phase and
+//! the conditions, `next.rs` what is done next, `backoff.rs` when; `facts.rs`, `expand.rs`, `env.rs`, `payload.rs` and `config.rs`
+//! make variables, files and config.json of what the manifest says; `status.rs` and `log.rs` have what is told.
 
 pub mod backoff;
+pub mod config;
 pub mod env;
+pub mod error;
 pub mod expand;
 pub mod facts;
 pub mod log;
+pub mod managed;
 pub mod next;
 pub mod object;
+pub mod order;
+pub mod pause;
 pub mod payload;
+pub mod probe;
+pub mod record;
+pub mod running;
+pub mod sandbox;
 pub mod state;
+pub mod status;
+pub mod supervisor;
 pub mod support;
+pub mod volumes;

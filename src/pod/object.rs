@@ -63,9 +63,7 @@ pub fn read(
         let pod: api::Pod = decode::typed(found.pod).map_err(one)?.object;
         let mut warnings = placed.warnings.clone();
         warnings.extend(ignored);
-        let config_maps = beside(text, "ConfigMap", &namespace).map_err(one)?;
-        let secrets: BTreeMap<String, api::Secret> = beside(text, "Secret", &namespace).map_err(one)?;
-        let secrets = secrets.into_iter().map(|(name, secret)| (name, with_string_data(secret))).collect();
+        let (config_maps, secrets) = beside_pods(text, &namespace).map_err(one)?;
         wanted.push(Wanted { pod, placed, config_maps, secrets, warnings });
     }
     Ok(wanted)
@@ -114,4 +112,14 @@ pub fn spec(pod: &api::Pod) -> api::PodSpec {
 /// A JSON value of what can be written as JSON.
 pub fn to_json(object: &impl serde::Serialize) -> Value {
     serde_json::to_value(object).expect("Kubernetes' types have text keys alone")
+}
+
+/// ConfigMaps and Secrets by name.
+pub type Beside = (BTreeMap<String, api::ConfigMap>, BTreeMap<String, api::Secret>);
+
+/// The ConfigMaps and Secrets of a manifest that pods of `namespace` see.
+pub fn beside_pods(text: &str, namespace: &str) -> Result<Beside, Problem> {
+    let secrets: BTreeMap<String, api::Secret> = beside(text, "Secret", namespace)?;
+    let secrets = secrets.into_iter().map(|(name, secret)| (name, with_string_data(secret))).collect();
+    Ok((beside(text, "ConfigMap", namespace)?, secrets))
 }

@@ -117,6 +117,7 @@ const HARMLESS: &[(&str, &str)] = &[
 
 /// Parts of fields above that are not carried out.
 const NOT: &[(&str, &str)] = &[
+    (".exec", "nothing is run in a container for a probe or a hook; use httpGet or tcpSocket"),
     (".grpc", "the gRPC health protocol is not spoken; use httpGet or tcpSocket"),
     (".httpGet.scheme", "HTTPS is not spoken; use HTTP"),
 ];

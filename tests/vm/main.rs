@@ -22,6 +22,7 @@ mod lab;
 mod machine;
 mod namespaces;
 mod net;
+mod pod;
 mod qos;
 mod readme;
 mod runtime;

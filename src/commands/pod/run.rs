@@ -1,0 +1,258 @@
+//! `glassbox pod run` and `glassbox pod apply`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use serde_json::Value;
+
+use super::{pods, root, told};
+use crate::cgroup::mount_point;
+use crate::cli::Global;
+use crate::commands::{output, qos};
+use crate::error::Failure;
+use crate::kube::cgroup_path::{Cri, Driver};
+use crate::kube::cpu::Formula;
+use crate::kube::levels::Setting;
+use crate::net::Range;
+use crate::pod::object::{self, Wanted};
+use crate::pod::order;
+use crate::pod::record::{Attachment, Home, Record};
+use crate::pod::supervisor::Order;
+
+/// Flags of `glassbox pod run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sudo glassbox pod run --image busybox=web/rootfs pod.yaml
+
+ConfigMaps and Secrets are taken from the same file. What a pod asks for and glassbox does not do is refused by its field; what \
+one node without an API server has no use for is named on stderr.")]
+pub struct Args {
+    /// Manifest, YAML or JSON, of one or more documents; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The files of an image: a directory that is a root file system. May be given again
+    #[arg(long = "image", value_name = "NAME=DIR", value_parser = image)]
+    pub images: Vec<(String, PathBuf)>,
+    /// Run only the pod of this name
+    #[arg(long = "pod", value_name = "NAME")]
+    pub pod_name: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// A v1 Node whose capacity counts [default: this machine's]
+    #[arg(long, value_name = "NODE.yaml")]
+    pub node: Option<PathBuf>,
+    /// A KubeletConfiguration (kubelet.config.k8s.io/v1beta1) [default: kubelet's own defaults]
+    #[arg(long, value_name = "FILE")]
+    pub kubelet_config: Option<PathBuf>,
+    /// The addresses of pods
+    #[arg(long, value_name = "RANGE", default_value = "10.244.0.0/24")]
+    pub pod_cidr: Range,
+    /// The bridge that pods are attached to
+    #[arg(long, value_name = "NAME", default_value = "glassbox0")]
+    pub bridge: String,
+    /// Attach pods by the CNI plugins of this configuration list instead
+    #[arg(long, value_name = "CONFLIST", conflicts_with = "no_network")]
+    pub cni_conf: Option<PathBuf>,
+    /// Attach pods to nothing: they have lo alone
+    #[arg(long)]
+    pub no_network: bool,
+}
+
+/// Flags of `glassbox pod apply`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  sudo glassbox pod apply settings.yaml")]
+pub struct ApplyArgs {
+    /// Manifest with ConfigMaps and Secrets; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only the pods of this namespace
+    #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
+    pub namespace: String,
+}
+
+fn image(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_string(), PathBuf::from(path))),
+        _ => Err("write it as NAME=DIR, such as busybox=web/rootfs".to_string()),
+    }
+}
+
+/// Runs the pods of a manifest, each kept by a process of its own.
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
+    let config = qos::kubelet_config(args.kubelet_config.as_deref())?;
+    if config.driver == Some(Driver::Systemd) {
+        return Err(Failure::new("cgroupDriver systemd: pods are run with the driver cgroupfs alone")
+            .hint("Take cgroupDriver out of the KubeletConfiguration; `glassbox qos` shows the values under systemd.")
+            .into());
+    }
+    let setting = Setting {
+        node: qos::node(args.node.as_deref())?,
+        config,
+        driver: Driver::Cgroupfs,
+        cri: Cri::Containerd,
+        formula: Formula::New,
+    };
+    let text = qos::read(&args.file)?;
+    let wanted = match object::read(&text, args.pod_name.as_deref(), &setting, new_uid) {
+        Ok(wanted) => wanted,
+        Err(problems) => {
+            qos::complain(&args.file, &problems)?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if wanted.is_empty() {
+        return Err(Failure::new(format!("{}: there is no Pod in it", args.file.display()))
+            .hint("Give a manifest with a document of kind Pod.")
+            .into());
+    }
+    let images = images(args)?;
+    for one in &wanted {
+        for warning in &one.warnings {
+            output::eprint_line(&format!("warning: {}: {warning}", object::key(&one.pod).replace('_', "/")))?;
+        }
+        check_images(one, &images)?;
+    }
+    for one in &wanted {
+        let name = object::key(&one.pod).replace('_', "/");
+        if args.dry_run {
+            let class = one.placed.verdict.class.name();
+            output::print(&format!(
+                "pod {name} would run: {class}, {} containers\n",
+                one.placed.pod.all_containers().count()
+            ))?;
+            continue;
+        }
+        start(args, global, one, &images, &setting)?;
+        output::print(&format!("pod {name} started\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The kernel makes uids as RFC 9562 wants them.
+fn new_uid() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default();
+    text.trim().to_string()
+}
+
+fn images(args: &Args) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let mut images = BTreeMap::new();
+    for (name, path) in &args.images {
+        let failed = |cause: std::io::Error| {
+            Failure::new(format!("--image {name}={}: cannot be used", path.display()))
+                .caused_by(cause)
+                .hint("Give a directory that is a root file system; rootfs-scripts/busybox-rootfs makes one.")
+        };
+        let path = path.canonicalize().map_err(failed)?;
+        if !path.is_dir() || path == Path::new("/") {
+            return Err(failed(std::io::ErrorKind::NotADirectory.into()).into());
+        }
+        images.insert(name.clone(), path);
+    }
+    Ok(images)
+}
+
+fn check_images(wanted: &Wanted, images: &BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
+    let missing = wanted.placed.pod.all_containers().find(|one| !images.contains_key(&one.image));
+    match missing {
+        Some(one) => Err(Failure::new(format!("{}.image: the files of {:?} are not given", one.field, one.image))
+            .hint(format!("Give them with --image {}=DIR.", one.image))
+            .into()),
+        None => Ok(()),
+    }
+}
+
+fn start(
+    args: &Args,
+    global: &Global,
+    wanted: &Wanted,
+    images: &BTreeMap<String, PathBuf>,
+    setting: &Setting,
+) -> anyhow::Result<()> {
+    let hierarchy = mount_point().ok_or_else(|| {
+        Failure::new("no cgroup v2 hierarchy is mounted").hint("Run `glassbox doctor` to see how to get one.")
+    })?;
+    let pods = pods(global);
+    let spec = object::spec(&wanted.pod);
+    let network = match &args.cni_conf {
+        _ if args.no_network || spec.host_network == Some(true) => Attachment::None,
+        Some(conf) => Attachment::Cni { conf: std::path::absolute(conf)? },
+        None => Attachment::Bridge {
+            bridge: args.bridge.clone(),
+            range: args.pod_cidr.to_string(),
+            state: pods.join("net"),
+        },
+    };
+    let mut record = Record::new(wanted, images.clone(), hierarchy, network, root(global));
+    let cpu = setting.node.capacity.get("cpu").map_or(0, |cpu| cpu.milli_value());
+    record.node_limits =
+        (i64::try_from(cpu).unwrap_or(i64::MAX), i64::try_from(setting.node.memory()).unwrap_or(i64::MAX));
+    record.program =
+        std::env::current_exe().map_err(|cause| Failure::new("cannot find our own program").caused_by(cause))?;
+    let home = Home::create(&pods, &record).map_err(told)?;
+    supervise(&home, &record.program).inspect_err(|_| drop(home.remove()))
+}
+
+/// Starts the supervisor, and hears from it whether the pod's sandbox is there.
+fn supervise(home: &Home, program: &Path) -> anyhow::Result<()> {
+    let failed = |cause: std::io::Error| Failure::new("cannot start the pod's supervisor").caused_by(cause);
+    let log = std::fs::File::create(home.path().join("supervisor.log")).map_err(failed)?;
+    let mut child = Command::new(program)
+        .args(["pod".as_ref(), "supervise".as_ref(), home.path().as_os_str()])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .map_err(failed)?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).map_err(failed)?;
+    let said: Value = serde_json::from_str(&line).unwrap_or_default();
+    if said["ok"] == true {
+        return Ok(());
+    }
+    let _ = child.wait();
+    let log = std::fs::read_to_string(home.path().join("supervisor.log")).unwrap_or_default();
+    let message =
+        said["error"].as_str().map_or_else(|| format!("the supervisor ended: {}", log.trim()), str::to_string);
+    let failure = Failure::new(format!("pod {}", home.pod_name())).caused_by(message);
+    match said["hint"].as_str() {
+        Some(hint) => Err(failure.hint(hint).into()),
+        None => Err(failure.into()),
+    }
+}
+
+/// Gives the pods of a namespace new ConfigMaps and Secrets.
+pub fn apply(args: &ApplyArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let text = qos::read(&args.file)?;
+    let (maps, secrets) = object::beside_pods(&text, &args.namespace)
+        .map_err(|problem| Failure::new(format!("{}: {problem}", args.file.display())))?;
+    if maps.is_empty() && secrets.is_empty() {
+        return Err(Failure::new(format!(
+            "{}: no ConfigMap and no Secret of namespace {}",
+            args.file.display(),
+            args.namespace
+        ))
+        .hint("Give a manifest with them; -n NAMESPACE chooses another namespace.")
+        .into());
+    }
+    for home in Home::all(&pods(global)).map_err(told)? {
+        let Some(mut record) = home.record().map_err(told)? else { continue };
+        if record.pod.metadata.namespace.as_deref() != Some(args.namespace.as_str()) {
+            continue;
+        }
+        record.config_maps.extend(maps.clone());
+        record.secrets.extend(secrets.clone());
+        home.write("record.json", &record).map_err(told)?;
+        match order::send(&home, &Order::Refresh).map_err(told)? {
+            Some(answer) if answer != "ok" => {
+                return Err(Failure::new(format!("pod {}: {answer}", home.pod_name())).into());
+            }
+            _ => output::print(&format!("pod {} updated\n", home.pod_name()))?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
