@@ -10,7 +10,7 @@ use super::container::{id, store, told};
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::runtime;
-use crate::spec::oci::LinuxResources;
+use crate::spec;
 
 /// Flags of `glassbox update`, named as runc names them. What is not given stays as it is.
 #[derive(Debug, clap::Args)]
@@ -87,19 +87,18 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
             return Err(Failure::new(format!("{flag} is not supported by glassbox")).hint(hint).into());
         }
     }
-    let json = match &args.resources {
-        Some(path) => from_file(path)?,
-        None => from_flags(args)?,
+    let (source, text) = match &args.resources {
+        Some(path) => (format!("the limits from {path:?}"), read(path)?),
+        None => ("the limits of the flags".to_string(), from_flags(args)?.to_string()),
     };
-    let resources: LinuxResources = serde_path_to_error::deserialize(&json).map_err(|error| {
-        Failure::new(format!("resources: {}: {}", error.path(), error.inner()))
-            .hint("The limits have the form of linux.resources in config.json.")
+    let resources = spec::parse_resources(&text).map_err(|error| {
+        Failure::new(source).caused_by(error).hint("The limits have the form of linux.resources in config.json.")
     })?;
     runtime::update(&store(global), &id, &resources).map_err(told)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn from_file(path: &Path) -> anyhow::Result<Value> {
+fn read(path: &Path) -> anyhow::Result<String> {
     const MAX: u64 = 16 << 20;
     let mut text = String::new();
     let read = match path == Path::new("-") {
@@ -107,12 +106,7 @@ fn from_file(path: &Path) -> anyhow::Result<Value> {
         false => std::fs::File::open(path).and_then(|file| file.take(MAX).read_to_string(&mut text)),
     };
     read.map_err(|cause| Failure::new(format!("cannot read the limits from {path:?}")).caused_by(cause))?;
-    serde_json::from_str(&text).map_err(|cause| {
-        Failure::new(format!("{path:?} is not valid JSON"))
-            .caused_by(cause)
-            .hint("The limits have the form of linux.resources in config.json.")
-            .into()
-    })
+    Ok(text)
 }
 
 fn from_flags(args: &Args) -> anyhow::Result<Value> {

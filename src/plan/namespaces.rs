@@ -3,6 +3,7 @@
 use super::step::{InitStep, Planned, c_string};
 use super::uapi::*;
 use crate::spec::oci::{LinuxNamespace, LinuxNamespaceType, Spec};
+use crate::spec::sysctl_path;
 
 type Steps = Vec<Planned<InitStep>>;
 
@@ -66,25 +67,6 @@ pub(super) fn sysctls(spec: &Spec) -> Steps {
     wanted.into_iter().map(one).collect()
 }
 
-/// sysctl(8): whichever of `.` and `/` comes first separates, and the other one stands for it within a name.
-fn sysctl_path(key: &str) -> String {
-    match key.find(['.', '/']) {
-        Some(at) if key.as_bytes()[at] == b'.' => key
-            .chars()
-            .map(|c| {
-                if c == '.' {
-                    '/'
-                } else if c == '/' {
-                    '.'
-                } else {
-                    c
-                }
-            })
-            .collect(),
-        Some(_) | None => key.to_string(),
-    }
-}
-
 fn list(spec: &Spec) -> impl Iterator<Item = (usize, &LinuxNamespace)> {
     let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     list.iter().enumerate()
@@ -106,17 +88,5 @@ fn flag(kind: LinuxNamespaceType) -> u64 {
         LinuxNamespaceType::Pid => CLONE_NEWPID,
         LinuxNamespaceType::Network => CLONE_NEWNET,
         LinuxNamespaceType::Time => CLONE_NEWTIME,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sysctl_path;
-
-    #[test]
-    fn the_first_separator_decides() {
-        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
-        assert_eq!(sysctl_path("net/ipv4/conf/eth0.100/forwarding"), "net/ipv4/conf/eth0.100/forwarding");
-        assert_eq!(sysctl_path("net.ipv4.conf.eth0/100.forwarding"), "net/ipv4/conf/eth0.100/forwarding");
     }
 }

@@ -72,6 +72,17 @@ pub fn parse_process(text: &str) -> Result<(oci::Process, Vec<String>), SpecErro
     Ok((process, warnings))
 }
 
+/// Parses limits by themselves, as `update --resources` takes them: what is behind `linux.resources` in a config.json.
+pub fn parse_resources(text: &str) -> Result<oci::LinuxResources, SpecError> {
+    let resources = json::parse(text).map_err(SpecError::Json)?;
+    let mut wrapped = serde_json::json!({ "linux": { "resources": resources } });
+    normalise(&mut wrapped, &mut Vec::new());
+    serde_path_to_error::deserialize(&wrapped["linux"]["resources"]).map_err(|error| SpecError::Type {
+        path: format!("linux.resources.{}", error.path()),
+        message: error.inner().to_string(),
+    })
+}
+
 /// Puts right what oci-spec reads otherwise than the specification says.
 fn normalise(config: &mut Value, warnings: &mut Vec<String>) {
     // An unknown capability is a warning and not an error (config.md, "capabilities"); oci-spec fails the whole file.
@@ -135,6 +146,16 @@ mod tests {
     fn empty_pids_is_no_limit() {
         let config = config(|v| v["linux"]["resources"]["pids"] = serde_json::json!({})).expect("valid");
         assert!(config.spec.linux().as_ref().unwrap().resources().as_ref().unwrap().pids().is_none());
+    }
+
+    #[test]
+    fn limits_by_themselves_are_read_as_those_of_a_config() {
+        let pids = |text| parse_resources(text).expect("valid").pids().map(|pids| pids.limit());
+        assert_eq!(pids(r#"{"pids": {}}"#), None, "nothing is asked for");
+        assert_eq!(pids(r#"{"pids": {"limit": 7}}"#), Some(7));
+        let error = |text| parse_resources(text).expect_err("wrong").to_string();
+        assert!(error(r#"{"cpu": {}, "cpu": {}}"#).contains("not valid JSON"), "a name twice");
+        assert!(error(r#"{"pids": {"limit": "x"}}"#).contains("linux.resources.pids.limit"));
     }
 
     #[test]

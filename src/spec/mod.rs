@@ -12,9 +12,9 @@ mod template;
 mod validate;
 
 pub use id::{ContainerId, IdError};
-pub use load::{Config, SpecError, parse_process};
+pub use load::{Config, SpecError, parse_process, parse_resources};
 pub use template::{OCI_VERSION, template};
-pub use validate::check_process;
+pub use validate::{check_process, sysctl_path};
 
 /// The runtime specification's types, under the names that it uses.
 pub use oci_spec::runtime as oci;

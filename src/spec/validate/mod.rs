@@ -4,6 +4,8 @@ mod hooks;
 mod namespaces;
 mod process;
 
+pub use namespaces::sysctl_path;
+
 use super::load::SpecError;
 use super::oci::{Linux, Mount, Process, Spec};
 

@@ -89,10 +89,7 @@ fn sysctl(key: &str, value: &str, has: impl Fn(LinuxNamespaceType) -> bool) -> R
     let field = format!("linux.sysctl[{key:?}]");
     text(&field, key)?;
     text(&field, value)?;
-    let path = match key.find(['.', '/']) {
-        Some(at) if key.as_bytes()[at] == b'.' => key.replace('/', "\0").replace('.', "/").replace('\0', "."),
-        Some(_) | None => key.to_string(),
-    };
+    let path = sysctl_path(key);
     if path.split('/').any(|part| ["", ".", ".."].contains(&part)) {
         return Err(invalid(field, "is no name of a kernel parameter"));
     }
@@ -106,5 +103,31 @@ fn sysctl(key: &str, value: &str, has: impl Fn(LinuxNamespaceType) -> bool) -> R
         path if IPC_SYSCTLS.contains(&path) || path.starts_with("fs/mqueue/") => needs(LinuxNamespaceType::Ipc, "ipc"),
         path if path.starts_with("net/") => needs(LinuxNamespaceType::Network, "network"),
         _ => Err(invalid(field, "belongs to no namespace: it would change the host")),
+    }
+}
+
+/// The path of a kernel parameter below /proc/sys. Whichever of `.` and `/` comes first separates, and the other one stands
+/// for it within a name (sysctl(8)).
+pub fn sysctl_path(key: &str) -> String {
+    let swapped = |c: char| match c {
+        '.' => '/',
+        '/' => '.',
+        c => c,
+    };
+    match key.find(['.', '/']) {
+        Some(at) if key.as_bytes()[at] == b'.' => key.chars().map(swapped).collect(),
+        Some(_) | None => key.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sysctl_path;
+
+    #[test]
+    fn the_first_separator_decides() {
+        assert_eq!(sysctl_path("net.ipv4.ip_forward"), "net/ipv4/ip_forward");
+        assert_eq!(sysctl_path("net/ipv4/conf/eth0.100/forwarding"), "net/ipv4/conf/eth0.100/forwarding");
+        assert_eq!(sysctl_path("net.ipv4.conf.eth0/100.forwarding"), "net/ipv4/conf/eth0.100/forwarding");
     }
 }
