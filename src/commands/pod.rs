@@ -2,6 +2,8 @@
 
 mod delete;
 mod describe;
+mod evict;
+mod exec;
 mod logs;
 mod ps;
 mod run;
@@ -41,8 +43,12 @@ enum Verb {
     Logs(logs::Args),
     /// Tell all about a pod; --format json is what kubectl get pod -o json prints
     Describe(describe::Args),
+    /// Run a program in a container of a pod
+    Exec(exec::Args),
     /// Give the pods of a manifest its ConfigMaps and Secrets; volumes change at once
     Apply(run::ApplyArgs),
+    /// Tell which pods would be evicted first, and why
+    Evict(evict::Args),
     /// End pods, with grace, and remove all that they had
     Delete(delete::Args),
     /// Keep a pod
@@ -71,7 +77,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         Verb::Ps(args) => ps::run(args, global),
         Verb::Logs(args) => logs::run(args, global),
         Verb::Describe(args) => describe::run(args, global),
+        Verb::Exec(args) => exec::run(args, global),
         Verb::Apply(args) => run::apply(args, global),
+        Verb::Evict(args) => evict::run(args, global),
         Verb::Delete(args) => delete::run(args, global),
         Verb::Supervise { directory } => supervise(directory),
     }

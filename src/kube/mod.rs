@@ -37,6 +37,8 @@ pub mod hugetlb;
 
 pub mod oom;
 
+pub mod eviction;
+
 pub mod cgroup_path;
 
 pub mod cgroup_place;

@@ -1,18 +1,17 @@
 //! One container in the supervisor's hands: its state, its run, its probes and hooks, and how it is stopped.
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as api;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::asker::{About, Answer, Asker, Hear};
 use super::backoff::BackOff;
 use super::next;
-use super::probe::{self, Prober, Purpose, Question};
+use super::probe::{self, Prober, Purpose};
 use super::record::Record;
 use super::running::{NotStarted, Running};
 use super::state::{Container, Exit, State};
@@ -22,35 +21,11 @@ use crate::runtime::Store;
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
 const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
 
+/// What a container has at least between SIGTERM and SIGKILL (`minimumGracePeriodInSeconds`).
+pub const SHORTEST: Duration = Duration::from_secs(2);
+
 /// How long a container whose config cannot be made waits for the next try.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// How long a hook's call may take.
-const HOOK: Duration = Duration::from_secs(30);
-
-/// What a question was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
-    /// A probe, by its place in the list.
-    Probe(usize),
-    /// The postStart hook.
-    PostStart,
-    /// The preStop hook.
-    PreStop,
-}
-
-/// The answer to a question that a thread has asked.
-#[derive(Debug)]
-pub struct Answer {
-    /// Index of the container.
-    pub container: usize,
-    /// The run that it was asked of.
-    pub run: u32,
-    /// What it was about.
-    pub about: About,
-    /// What came of it.
-    pub said: Result<(), String>,
-}
 
 /// A container.
 #[derive(Debug)]
@@ -69,6 +44,27 @@ pub struct Managed {
     probes: Vec<Prober>,
     post_start: Hook,
     stopping: Option<Stopping>,
+}
+
+/// What a container needs of its pod to be asked and to be stopped.
+#[derive(Debug)]
+pub struct Around<'a> {
+    /// The pod.
+    pub record: &'a Record,
+    /// Where the runtime keeps its containers.
+    pub store: Store,
+    /// Its address.
+    pub address: IpAddr,
+    /// Where answers go.
+    pub hear: &'a Hear,
+}
+
+impl<'a> Around<'a> {
+    /// A pod without an address of its own is asked at the node's `lo`.
+    pub fn new(record: &'a Record, address: Option<IpAddr>, hear: &'a Hear) -> Around<'a> {
+        let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        Around { record, store: Store::new(record.store.clone()), address, hear }
+    }
 }
 
 /// How far the postStart hook of this run has come.
@@ -189,39 +185,34 @@ impl Managed {
     }
 
     /// Asks the probes that are due, and the postStart hook once.
-    pub fn ask(
-        &mut self,
-        index: usize,
-        now: Timestamp,
-        address: IpAddr,
-        answers: &Sender<Answer>,
-        wake: &Arc<OwnedFd>,
-    ) {
-        if self.run.is_none() || self.stopping.is_some() {
-            return;
-        }
-        let run = self.runs;
-        let ports = self.spec.ports.clone().unwrap_or_default();
-        let asker = Asker { container: index, run, answers, wake };
-        if self.post_start == Hook::Todo {
-            self.post_start = Hook::Asked;
-            let hook = self.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.clone());
-            asker.ask_hook(About::PostStart, hook, address, &ports);
-        }
+    pub fn ask(&mut self, index: usize, now: Timestamp, around: &Around<'_>) {
+        let Some(asker) = self.asker(index, around).filter(|_| self.stopping.is_none()) else { return };
+        let mut questions = Vec::new();
         let starting = self.probes.iter().any(|probe| probe.purpose == Purpose::Startup);
-        for (place, prober) in self.probes.iter_mut().enumerate() {
+        for (place, prober) in self.probes.iter().enumerate() {
             let turn = !starting || prober.purpose == Purpose::Startup;
             if turn && prober.due.is_some_and(|due| due <= now) {
-                prober.due = None;
-                let given = (prober.probe.http_get.as_ref(), prober.probe.tcp_socket.as_ref());
-                let question = probe::question(given.0, given.1, address, &ports);
-                asker.ask(About::Probe(place), question, prober.timeout());
+                asker.probe(place, &prober.probe, prober.timeout());
+                questions.push(place);
             }
         }
+        let hook = self.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
+        if let (Hook::Todo, Some(hook)) = (self.post_start, hook) {
+            asker.hook(About::PostStart, hook);
+            self.post_start = Hook::Asked;
+        }
+        questions.into_iter().for_each(|place| self.probes[place].due = None);
+    }
+
+    fn asker<'a>(&'a self, index: usize, around: &'a Around<'_>) -> Option<Asker<'a>> {
+        let id = &self.run.as_ref()?.id;
+        let ports = self.spec.ports.as_deref().unwrap_or_default();
+        let (store, address, hear) = (&around.store, around.address, around.hear);
+        Some(Asker { container: index, run: self.runs, id, store, address, ports, hear })
     }
 
     /// Takes the answer to a question.
-    pub fn take(&mut self, answer: Answer, now: Timestamp, record: &Record) {
+    pub fn take(&mut self, answer: Answer, now: Timestamp, around: &Around<'_>) {
         if self.run.is_none() || answer.run != self.runs {
             return;
         }
@@ -231,82 +222,71 @@ impl Managed {
                     self.post_start = Hook::Done;
                     self.settle_started();
                 }
-                Err(_) => self.kill(now, record, None),
+                Err(_) => self.kill(answer.container, now, around, None),
             },
-            About::PreStop => self.terminate(record),
-            About::Probe(place) => self.judge(place, answer.said.is_ok(), now, record),
+            About::PreStop => self.terminate(now, around.record),
+            About::Probe(place) => self.judge(answer, place, now, around),
         }
     }
 
-    fn judge(&mut self, place: usize, success: bool, now: Timestamp, record: &Record) {
+    fn judge(&mut self, answer: Answer, place: usize, now: Timestamp, around: &Around<'_>) {
         let Some(prober) = self.probes.get_mut(place) else { return };
         let purpose = prober.purpose;
         let grace = prober.probe.termination_grace_period_seconds;
-        match (purpose, prober.take(success, now)) {
+        match (purpose, prober.take(answer.said.is_ok(), now)) {
             (Purpose::Startup, Some(probe::Verdict::Passes)) => {
                 self.probes.remove(place);
                 self.settle_started();
             }
             (Purpose::Readiness, Some(verdict)) => self.view.ready = verdict == probe::Verdict::Passes,
-            (Purpose::Startup | Purpose::Liveness, Some(probe::Verdict::Fails)) => self.kill(now, record, grace),
+            (Purpose::Startup | Purpose::Liveness, Some(probe::Verdict::Fails)) => {
+                self.kill(answer.container, now, around, grace);
+            }
             (Purpose::Liveness, Some(probe::Verdict::Passes)) | (_, None) => {}
         }
     }
 
     /// Ends this run, with the grace of the pod or of the probe that failed; the policy says what comes after.
-    fn kill(&mut self, now: Timestamp, record: &Record, grace: Option<i64>) {
-        let of_pod = record.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
-        let seconds = u64::try_from(grace.unwrap_or(of_pod)).unwrap_or(0).max(2);
-        if self.stopping.is_none() {
-            self.view.ready = false;
-            self.stopping =
-                Some(Stopping { deadline: now + Duration::from_secs(seconds), asked: false, killed: false });
-            self.terminate(record);
-        }
+    fn kill(&mut self, index: usize, now: Timestamp, around: &Around<'_>, grace: Option<i64>) {
+        let spec = around.record.pod.spec.as_ref();
+        let of_pod = spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+        let grace = Duration::from_secs(u64::try_from(grace.unwrap_or(of_pod)).unwrap_or(0));
+        self.stop(index, now, now + grace.max(SHORTEST), around);
     }
 
     /// Begins to stop the container: its preStop hook, then SIGTERM; SIGKILL at the deadline. A second call may only bring the
     /// deadline forward.
-    pub fn stop(
-        &mut self,
-        index: usize,
-        deadline: Timestamp,
-        record: &Record,
-        address: IpAddr,
-        answers: &Sender<Answer>,
-        wake: &Arc<OwnedFd>,
-    ) {
+    pub fn stop(&mut self, index: usize, now: Timestamp, deadline: Timestamp, around: &Around<'_>) {
         if let Some(stopping) = &mut self.stopping {
             stopping.deadline = stopping.deadline.min(deadline);
             return;
         }
         self.view.ready = false;
         self.stopping = Some(Stopping { deadline, asked: false, killed: false });
-        let hook = self.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.clone());
-        match hook {
-            Some(hook) => {
-                let ports = self.spec.ports.clone().unwrap_or_default();
-                let asker = Asker { container: index, run: self.runs, answers, wake };
-                asker.ask_hook(About::PreStop, Some(hook), address, &ports);
-            }
-            None => self.terminate(record),
+        let hook = self.spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+        match (hook, self.asker(index, around)) {
+            (Some(hook), Some(asker)) => asker.hook(About::PreStop, hook),
+            _ => self.terminate(now, around.record),
         }
     }
 
-    fn terminate(&mut self, record: &Record) {
+    /// SIGTERM. However long the preStop hook took, two seconds are left to end in (`killContainer`).
+    fn terminate(&mut self, now: Timestamp, record: &Record) {
         let Some(stopping) = self.stopping.as_mut().filter(|stopping| !stopping.asked) else { return };
         stopping.asked = true;
+        stopping.deadline = stopping.deadline.max(now + SHORTEST);
         if let Some(run) = &self.run {
             run.signal(SIGTERM, &Store::new(record.store.clone()));
         }
     }
 
-    /// Sends SIGKILL where the grace is over.
+    /// Sends SIGKILL where the grace is over; SIGTERM first, where the preStop hook has used all of it.
     pub fn insist(&mut self, now: Timestamp, record: &Record) {
-        let Some(stopping) = self.stopping.as_mut().filter(|stopping| !stopping.killed && stopping.deadline <= now)
-        else {
-            return;
-        };
+        let due = |stopping: &&mut Stopping| !stopping.killed && stopping.deadline <= now;
+        let Some(stopping) = self.stopping.as_mut().filter(due) else { return };
+        if !stopping.asked {
+            return self.terminate(now, record);
+        }
         stopping.killed = true;
         if let Some(run) = &self.run {
             run.signal(SIGKILL, &Store::new(record.store.clone()));
@@ -350,48 +330,5 @@ impl Managed {
         if let Some(last) = self.view.last.take() {
             self.view.state = State::Ended(last);
         }
-    }
-}
-
-/// Who asks: threads, so that nobody waits for an answer but they.
-struct Asker<'a> {
-    container: usize,
-    run: u32,
-    answers: &'a Sender<Answer>,
-    wake: &'a Arc<OwnedFd>,
-}
-
-impl Asker<'_> {
-    fn ask(&self, about: About, question: Result<Question, String>, timeout: Duration) {
-        self.spawn(about, move || question.and_then(|question| question.ask(timeout)));
-    }
-
-    fn ask_hook(
-        &self,
-        about: About,
-        hook: Option<api::LifecycleHandler>,
-        address: IpAddr,
-        ports: &[api::ContainerPort],
-    ) {
-        let hook = hook.unwrap_or_default();
-        if let Some(sleep) = hook.sleep {
-            let length = Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0));
-            return self.spawn(about, move || {
-                std::thread::sleep(length);
-                Ok(())
-            });
-        }
-        let question = probe::question(hook.http_get.as_ref(), hook.tcp_socket.as_ref(), address, ports);
-        self.ask(about, question, HOOK);
-    }
-
-    fn spawn(&self, about: About, work: impl FnOnce() -> Result<(), String> + Send + 'static) {
-        let (answers, wake, container, run) = (self.answers.clone(), self.wake.clone(), self.container, self.run);
-        std::thread::spawn(move || {
-            let said = work();
-            // The pod may be over meanwhile: then nobody listens.
-            let _ = answers.send(Answer { container, run, about, said });
-            let _ = rustix::io::write(&*wake, &1u64.to_ne_bytes());
-        });
     }
 }

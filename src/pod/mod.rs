@@ -2,16 +2,18 @@
 //!
 //! Read in this order: `object.rs` reads the manifest and `support.rs` says what of it is carried out; `record.rs` keeps it on
 //! disk; `sandbox.rs` makes what a pod's containers share, and undoes it; `supervisor.rs` is the process that keeps a pod, with
-//! `managed.rs` and `running.rs` for one container and one run of it. What they decide by is pure: `state.rs` has the phase and
-//! the conditions, `next.rs` what is done next, `backoff.rs` when; `facts.rs`, `expand.rs`, `env.rs`, `payload.rs` and `config.rs`
+//! `managed.rs` and `running.rs` for one container and one run of it, `asker.rs`, `probe.rs` and `grpc.rs` for its probes and hooks.
+//! What they decide by is pure: `state.rs` has the phase and the conditions, `next.rs` what is done next, `backoff.rs` when; `facts.rs`, `expand.rs`, `env.rs`, `payload.rs` and `config.rs`
 //! make variables, files and config.json of what the manifest says; `status.rs` and `log.rs` have what is told.
 
+pub mod asker;
 pub mod backoff;
 pub mod config;
 pub mod env;
 pub mod error;
 pub mod expand;
 pub mod facts;
+pub mod grpc;
 pub mod log;
 pub mod managed;
 pub mod next;

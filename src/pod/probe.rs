@@ -1,12 +1,14 @@
 //! Probes: when one is due, what its answers amount to (pure), and the calls that ask (`pkg/kubelet/prober`).
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::grpc;
 
 /// What a probe decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,18 +95,33 @@ pub enum Question {
         /// Its port.
         port: u16,
     },
+    /// Whether the gRPC health service says SERVING.
+    Grpc {
+        /// The host to connect to.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// The service that is asked for; empty for the server as a whole.
+        service: String,
+    },
+}
+
+/// The ways in which a probe or a hook may ask over the network; it has one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ways<'a> {
+    /// `httpGet`.
+    pub http: Option<&'a api::HTTPGetAction>,
+    /// `tcpSocket`.
+    pub tcp: Option<&'a api::TCPSocketAction>,
+    /// `grpc`.
+    pub grpc: Option<&'a api::GRPCAction>,
 }
 
 /// What is asked of a pod with this address; `ports` are the container's, which may be named. `Err` says why nothing can be.
-pub fn question(
-    http: Option<&api::HTTPGetAction>,
-    tcp: Option<&api::TCPSocketAction>,
-    address: IpAddr,
-    ports: &[api::ContainerPort],
-) -> Result<Question, String> {
+pub fn question(ways: Ways<'_>, address: IpAddr, ports: &[api::ContainerPort]) -> Result<Question, String> {
     let host =
         |own: &Option<String>| own.clone().filter(|host| !host.is_empty()).unwrap_or_else(|| address.to_string());
-    if let Some(http) = http {
+    if let Some(http) = ways.http {
         let path = http.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(|| "/".into());
         let headers = http.http_headers.iter().flatten().map(|one| (one.name.clone(), one.value.clone()));
         return Ok(Question::Http {
@@ -114,9 +131,16 @@ pub fn question(
             headers: headers.collect(),
         });
     }
-    match tcp {
-        Some(tcp) => Ok(Question::Tcp { host: host(&tcp.host), port: port(&tcp.port, ports)? }),
-        None => Err("asks neither by httpGet nor by tcpSocket".into()),
+    if let Some(tcp) = ways.tcp {
+        return Ok(Question::Tcp { host: host(&tcp.host), port: port(&tcp.port, ports)? });
+    }
+    match ways.grpc {
+        Some(grpc) => Ok(Question::Grpc {
+            host: address.to_string(),
+            port: port(&IntOrString::Int(grpc.port), ports)?,
+            service: grpc.service.clone().unwrap_or_default(),
+        }),
+        None => Err("asks by none of exec, httpGet, tcpSocket and grpc".into()),
     }
 }
 
@@ -135,12 +159,12 @@ fn port(wanted: &IntOrString, ports: &[api::ContainerPort]) -> Result<u16, Strin
 }
 
 impl Question {
-    /// Asks, and waits at most `timeout` for the answer. The error is what the kubelet would say of it.
+    /// Asks, and waits at most `timeout` for the whole answer. The error is what the kubelet would say of it.
     pub fn ask(&self, timeout: Duration) -> Result<(), String> {
         match self {
-            Question::Tcp { host, port } => connect(host, *port, timeout).map(drop),
+            Question::Tcp { host, port } => Timed::connect(host, *port, timeout).map(drop),
             Question::Http { host, port, path, headers } => {
-                let mut stream = connect(host, *port, timeout)?;
+                let mut stream = Timed::connect(host, *port, timeout)?;
                 stream.write_all(request(host, *port, path, headers).as_bytes()).map_err(|error| error.to_string())?;
                 let status = status(&mut stream)?;
                 match (200..400).contains(&status) {
@@ -148,17 +172,52 @@ impl Question {
                     false => Err(format!("HTTP probe failed with statuscode: {status}")),
                 }
             }
+            Question::Grpc { host, port, service } => {
+                let mut stream = Timed::connect(host, *port, timeout)
+                    .map_err(|error| format!("error: failed to connect service \"{host}:{port}\": {error}"))?;
+                grpc::check(&mut stream, &format!("{host}:{port}"), service)
+            }
         }
     }
 }
 
-fn connect(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, String> {
-    let said = |error: std::io::Error| format!("dial tcp {host}:{port}: {error}");
-    let address: SocketAddr =
-        (host, port).to_socket_addrs().map_err(said)?.next().ok_or_else(|| format!("{host} has no address"))?;
-    let stream = TcpStream::connect_timeout(&address, timeout).map_err(said)?;
-    stream.set_read_timeout(Some(timeout)).and_then(|()| stream.set_write_timeout(Some(timeout))).map_err(said)?;
-    Ok(stream)
+/// A connection whose reads and writes all have to be done by one moment: a peer that sends byte by byte gains nothing.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Timed {
+    fn connect(host: &str, port: u16, timeout: Duration) -> Result<Timed, String> {
+        let said = |error: io::Error| format!("dial tcp {host}:{port}: {error}");
+        let address: SocketAddr =
+            (host, port).to_socket_addrs().map_err(said)?.next().ok_or_else(|| format!("{host} has no address"))?;
+        let deadline = Instant::now() + timeout;
+        Ok(Timed { stream: TcpStream::connect_timeout(&address, timeout).map_err(said)?, deadline })
+    }
+
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 fn request(host: &str, port: u16, path: &str, headers: &[(String, String)]) -> String {
@@ -251,7 +310,10 @@ mod tests {
         let ports: Vec<api::ContainerPort> =
             serde_json::from_value(json!([{"name": "web", "containerPort": 8080}])).unwrap();
         let http = |value| serde_json::from_value::<api::HTTPGetAction>(value).unwrap();
-        let ask = |value| question(Some(&http(value)), None, "10.0.0.2".parse().unwrap(), &ports);
+        let ask = |value| {
+            let http = http(value);
+            question(Ways { http: Some(&http), ..Ways::default() }, "10.0.0.2".parse().unwrap(), &ports)
+        };
         let expected =
             |host: &str, port| Question::Http { host: host.into(), port, path: "/".into(), headers: Vec::new() };
         assert_eq!(ask(json!({"port": "web"})).unwrap(), expected("10.0.0.2", 8080));

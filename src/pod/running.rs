@@ -207,7 +207,7 @@ fn capabilities() -> Vec<String> {
 }
 
 /// Does `work` while our own stdin, stdout and stderr are /dev/null and these pipes: a container gets those of its maker.
-fn with_stdio<T>(out: &OwnedFd, err: &OwnedFd, work: impl FnOnce() -> T) -> io::Result<T> {
+pub(super) fn with_stdio<T>(out: &OwnedFd, err: &OwnedFd, work: impl FnOnce() -> T) -> io::Result<T> {
     use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stderr, stdin, stdout};
     let keep = |fd| rustix::io::fcntl_dupfd_cloexec(fd, 3);
     let kept = [keep(stdin())?, keep(stdout())?, keep(stderr())?];

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,9 +14,10 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use serde::{Deserialize, Serialize};
 
+use super::asker::{Answer, Hear};
 use super::error::PodError;
 use super::facts::Facts;
-use super::managed::{Answer, Managed};
+use super::managed::{Around, Managed, SHORTEST};
 use super::next;
 use super::object;
 use super::record::{Home, Record};
@@ -69,8 +72,8 @@ struct Supervisor<'a> {
     sandbox: Option<Sandbox>,
     policy: Policy,
     containers: Vec<Managed>,
-    answers: (std::sync::mpsc::Sender<Answer>, std::sync::mpsc::Receiver<Answer>),
-    wake: std::sync::Arc<std::os::fd::OwnedFd>,
+    answers: Receiver<Answer>,
+    hear: Hear,
     control: UnixListener,
     begun: Timestamp,
     ending: Option<Ending>,
@@ -113,6 +116,7 @@ impl<'a> Supervisor<'a> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|errno| failed("make an eventfd", errno.into()))?;
         let node = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
+        let (sender, answers) = std::sync::mpsc::channel();
         let mut supervisor = Supervisor {
             home,
             policy,
@@ -120,8 +124,8 @@ impl<'a> Supervisor<'a> {
             resources,
             node: (node, None),
             sandbox: None,
-            answers: std::sync::mpsc::channel(),
-            wake: std::sync::Arc::new(wake),
+            answers,
+            hear: Hear { answers: sender, wake: Arc::new(wake) },
             control,
             begun: Timestamp::now(),
             ending: None,
@@ -213,16 +217,14 @@ impl<'a> Supervisor<'a> {
         let started = super::running::start(self.home, &self.record, &self.facts(), sandbox, &container, run);
         self.containers[index].started(started, now, run);
         // A container that could not be started is looked at again at once.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        let _ = rustix::io::write(&self.hear.wake, &1u64.to_ne_bytes());
     }
 
     fn ask_probes(&mut self, now: Timestamp) {
-        let address = match (&self.sandbox, self.record.pod.spec.as_ref().and_then(|spec| spec.host_network)) {
-            (Some(Sandbox { address: Some(address), .. }), _) => *address,
-            _ => IpAddr::from([127, 0, 0, 1]),
-        };
+        let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
+        let around = Around::new(&self.record, address, &self.hear);
         for (index, one) in self.containers.iter_mut().enumerate() {
-            one.ask(index, now, address, &self.answers.0, &self.wake);
+            one.ask(index, now, &around);
         }
     }
 
@@ -245,8 +247,10 @@ impl<'a> Supervisor<'a> {
     /// App containers and plain init containers first, all at once; then the sidecars, the last one first.
     fn stop_in_order(&mut self, now: Timestamp) {
         let Some(ending) = self.ending.clone() else { return };
-        let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address).unwrap_or(IpAddr::from([127, 0, 0, 1]));
-        let deadline = ending.at + Duration::from_secs(u64::try_from(ending.grace).unwrap_or(0).max(2));
+        let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
+        let around = Around::new(&self.record, address, &self.hear);
+        let grace = Duration::from_secs(u64::try_from(ending.grace).unwrap_or(0));
+        let deadline = ending.at + grace.max(SHORTEST);
         let runs = |one: &Managed| one.run.is_some();
         let others = self.containers.iter().any(|one| one.view.kind != Kind::Sidecar && runs(one));
         let last = self.containers.iter().rposition(|one| one.view.kind == Kind::Sidecar && runs(one));
@@ -254,21 +258,14 @@ impl<'a> Supervisor<'a> {
             let turn = one.view.kind != Kind::Sidecar || (!others && Some(index) == last);
             if turn {
                 // A sidecar whose turn comes late still has its two seconds.
-                one.stop(
-                    index,
-                    deadline.max(now + Duration::from_secs(2)),
-                    &self.record,
-                    address,
-                    &self.answers.0,
-                    &self.wake,
-                );
+                one.stop(index, now, deadline.max(now + SHORTEST), &around);
             }
         }
     }
 
     /// Waits for a process, a pipe, an order, an answer, or the time.
     fn wait(&mut self, until: Option<Timestamp>) -> Result<(), PodError> {
-        let mut fds = vec![PollFd::new(&self.control, PollFlags::IN), PollFd::new(&*self.wake, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&self.control, PollFlags::IN), PollFd::new(&*self.hear.wake, PollFlags::IN)];
         for run in self.containers.iter().filter_map(|one| one.run.as_ref()) {
             fds.push(PollFd::from_borrowed_fd(run.pidfd.as_fd(), PollFlags::IN));
             let ends = run.streams.iter().filter_map(|(end, _)| end.as_ref());
@@ -283,13 +280,14 @@ impl<'a> Supervisor<'a> {
         }
         let ordered = fds[0].revents().contains(PollFlags::IN);
         drop(fds);
-        let _ = rustix::io::read(&*self.wake, &mut [0u8; 8]);
+        let _ = rustix::io::read(&*self.hear.wake, &mut [0u8; 8]);
         for one in &mut self.containers {
             one.look(&self.record);
         }
-        while let Ok(answer) = self.answers.1.try_recv() {
-            let now = Timestamp::now();
-            self.containers[answer.container].take(answer, now, &self.record);
+        let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
+        let around = Around::new(&self.record, address, &self.hear);
+        while let Ok(answer) = self.answers.try_recv() {
+            self.containers[answer.container].take(answer, Timestamp::now(), &around);
         }
         if ordered {
             self.obey()?;

@@ -116,11 +116,7 @@ const HARMLESS: &[(&str, &str)] = &[
 ];
 
 /// Parts of fields above that are not carried out.
-const NOT: &[(&str, &str)] = &[
-    (".exec", "nothing is run in a container for a probe or a hook; use httpGet or tcpSocket"),
-    (".grpc", "the gRPC health protocol is not spoken; use httpGet or tcpSocket"),
-    (".httpGet.scheme", "HTTPS is not spoken; use HTTP"),
-];
+const NOT: &[(&str, &str)] = &[(".httpGet.scheme", "HTTPS is not spoken; use HTTP")];
 
 /// What is refused, and what is looked past.
 pub fn judge(pod: &Value) -> (Vec<Problem>, Vec<String>) {
@@ -219,10 +215,6 @@ mod tests {
             (
                 json!({"containers": [{"volumeMounts": [{"subPath": "x"}]}]}),
                 "spec.containers[0].volumeMounts[0].subPath",
-            ),
-            (
-                json!({"containers": [{"livenessProbe": {"grpc": {"port": 5}}}]}),
-                "spec.containers[0].livenessProbe.grpc",
             ),
             (json!({"containers": [{"lifecycle": {"preStop": {"httpGet": {"scheme": "HTTPS"}}}}]}), "httpGet.scheme"),
             (

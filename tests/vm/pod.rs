@@ -324,6 +324,48 @@ data: {index.html: old}
 }
 
 #[test]
+fn probes_and_hooks_run_programs_in_the_container_and_so_does_exec() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    pods.runs(
+        "\
+apiVersion: v1
+kind: Pod
+metadata: {name: hooked}
+spec:
+  terminationGracePeriodSeconds: 20
+  volumes: [{name: seen, hostPath: {path: /tmp/gb-hooked, type: DirectoryOrCreate}}]
+  containers:
+  - name: app
+    image: busybox
+    command: [sh, -c, 'trap \"echo term >>/seen/order; exit 0\" TERM; while true; do sleep 0.1; done']
+    volumeMounts: [{name: seen, mountPath: /seen}]
+    startupProbe: {exec: {command: [test, -e, /seen/up]}, periodSeconds: 1, failureThreshold: 30}
+    readinessProbe: {exec: {command: [sh, -c, 'test -e /seen/ready']}, periodSeconds: 1}
+    lifecycle:
+      postStart: {exec: {command: [sh, -c, 'echo poststart >>/seen/order']}}
+      preStop: {exec: {command: [sh, -c, 'echo prestop >>/seen/order']}}
+",
+        &[],
+    );
+    let seen = |file: &str| fs::read_to_string(format!("/tmp/gb-hooked/{file}")).unwrap_or_default();
+    pods.wait("hooked", "postStart has run", |_| seen("order") == "poststart\n");
+    let pod = pods.pod("hooked");
+    assert_eq!((&state(&pod, "app")["started"], condition(&pod, "Ready")), (&Value::Bool(false), "False"));
+    let made = machine.glassbox(["pod", "exec", "hooked", "--", "sh", "-c", "touch /seen/up; hostname; exit 5"]);
+    assert_eq!((made.status, made.stdout.as_str()), (5, "hooked\n"), "{}", made.stderr);
+    let pod = pods.wait("hooked", "started", |pod| state(pod, "app")["started"] == true);
+    assert_eq!(state(&pod, "app")["ready"], false);
+    fs::write("/tmp/gb-hooked/ready", "").unwrap();
+    pods.ready("hooked");
+    let begun = Instant::now();
+    pods.delete(&["hooked"]);
+    assert_eq!(seen("order"), "poststart\nprestop\nterm\n");
+    assert!(begun.elapsed() < Duration::from_secs(15), "it did not wait for SIGKILL");
+    fs::remove_dir_all("/tmp/gb-hooked").unwrap();
+}
+
+#[test]
 fn a_shared_pid_namespace_has_pause_as_its_first_process_which_reaps() {
     let machine = machine();
     let pods = Pods::new(&machine);
@@ -352,6 +394,33 @@ spec:
     let own = sh("awk '/^Private/ {sum += $2} END {print sum}' /proc/$(pgrep -f ^/pause)/smaps_rollup").stdout;
     assert!(own.trim().parse::<u32>().unwrap() < 4096, "{own} KiB");
     pods.delete(&["shared"]);
+}
+
+#[test]
+fn the_ranking_for_eviction_is_the_kubelets() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    let pod = |name: &str, more: &str, resources: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n{more}  containers:\n  - {{name: app, \
+             image: busybox, command: [sh, -c, 'sleep 1000'], resources: {resources}}}\n"
+        )
+    };
+    pods.runs(&pod("modest", "", "{requests: {memory: 64Mi}}"), &[]);
+    pods.runs(&pod("loose", "", "{}"), &[]);
+    pods.runs(&pod("dear", "  priority: 100\n", "{}"), &[]);
+    for name in ["modest", "loose", "dear"] {
+        pods.ready(name);
+    }
+    let said = machine.glassbox(["pod", "evict", "--dry-run", "--format", "json"]);
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    let answer: Value = serde_json::from_str(&said.stdout).unwrap();
+    let order: Vec<&str> =
+        answer["ranking"].as_array().unwrap().iter().map(|one| one["pod"].as_str().unwrap()).collect();
+    assert_eq!(order, ["default/loose", "default/dear", "default/modest"]);
+    let usage = answer["ranking"][0]["usage"].as_i64().unwrap();
+    assert!((1..64 << 20).contains(&usage), "{usage}");
+    pods.delete(&["--force", "modest", "loose", "dear"]);
 }
 
 #[test]
