@@ -28,7 +28,8 @@ demo: build ## builds, then plays the qos lab: here with cgroup v2 and root, els
 	@rootfs-scripts/demo $(RELEASE) qos
 
 .PHONY: test
-test: tools lint test-host test-vm test-engines ## every test: format, lints, unit, project, command line, and in the VM
+test: tools lint test-host ## every test: format, lints, unit, project, command line, and in the VM
+	@rootfs-scripts/vm-tests
 
 .PHONY: tools
 tools:
@@ -46,11 +47,11 @@ test-host: ## the tests that need no root
 
 .PHONY: test-vm
 test-vm: ## the tests that need root and cgroup v2, in the VM; KERNELS="6.1 6.12" for more kernels
-	@set -e; for kernel in $(KERNELS); do rootfs-scripts/vm test --kernel $$kernel; done
+	@set -e; for kernel in $(KERNELS); do rootfs-scripts/vm-tests --kernel $$kernel vm; done
 
 .PHONY: test-engines
 test-engines: ## podman, docker and containerd with glassbox as their runtime, in the VM
-	@rootfs-scripts/vm test --engines
+	@rootfs-scripts/vm-tests engines
 
 .PHONY: test-6.12
 test-6.12: ## the VM's tests under Linux 6.12

@@ -87,7 +87,9 @@ fn a_bad_one_is_told_in_time_and_leaves_nothing() {
         ("floods", sh("head -c 10000000 /dev/zero; exit 5"), "exit status 5"),
     ];
     for list in &ALL[..5] {
-        for (name, hook, says) in &cases {
+        // Runtime and container have one way each to run a list of hooks.
+        let every_way = ["createRuntime", "startContainer"].contains(list);
+        for (name, hook, says) in &cases[..if every_way { cases.len() } else { 1 }] {
             let bundle = machine.bundle(&format!("bad-{list}-{name}"));
             bundle.args(&["sleep", "1000"]);
             bundle.edit(|config| config["hooks"][*list] = hook.clone());
