@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("net", &["sys"]),
     ("pod", &["kube", "runtime", "net", "image", "cgroup", "spec"]),
     ("view", &["cgroup", "sys", "spec"]),
-    ("lab", &[]),
+    ("lab", &["sys"]),
     ("cli", &["commands"]),
 ];
 

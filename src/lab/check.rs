@@ -9,6 +9,7 @@ use std::str::FromStr;
 use super::container::ContainerField;
 use super::net::Net;
 use super::quantity::Tolerance;
+use super::script::{Values, fill};
 
 /// One thing that must be seen before a step is done (or, for a slip, before its words are said).
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ pub enum Subject {
         path: String,
         /// First word of the line that is meant.
         key: Option<String>,
+        /// Whose root directory the path begins at; the machine's where nobody is named.
+        of: Option<Process>,
     },
     /// A file of `/proc/PID` (proc(5)).
     Proc {
@@ -150,6 +153,16 @@ pub enum Expect {
 /// A regular expression that remembers how it was written.
 #[derive(Debug, Clone)]
 pub struct Pattern(pub regex_lite::Regex);
+
+impl Pattern {
+    /// The expression with the variables' values in it, each taken word for word: `$limit` is no end of a line.
+    pub fn filled(&self, values: &Values) -> Pattern {
+        let escaped: Values = values.iter().map(|(name, value)| (name.clone(), regex_lite::escape(value))).collect();
+        let text = fill(self.0.as_str(), &escaped);
+        // What was an expression before stays one when texts without special characters come into it.
+        regex_lite::Regex::new(&text).map_or_else(|_| self.clone(), Pattern)
+    }
+}
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
@@ -315,7 +328,8 @@ impl Subject {
             }
         }
         match self {
-            Subject::Cgroup { path, .. } | Subject::File { path, .. } => vec![path],
+            Subject::Cgroup { path, .. } => vec![path],
+            Subject::File { path, of, .. } => [vec![path.as_str()], of.as_ref().map_or(vec![], of_process)].concat(),
             Subject::Sysctl { name } => vec![name],
             Subject::Proc { of, .. } | Subject::Namespace { of, .. } | Subject::Cap { of, .. } => of_process(of),
             Subject::Mount { point, of, .. } => [vec![point.as_str()], of_process(of)].concat(),
@@ -345,7 +359,7 @@ impl Subject {
             | Subject::Net { of, .. }
             | Subject::Cap { of, .. } => matches!(of, Process::InCgroup(_)),
             Subject::Shell { script } => script.contains("$CG"),
-            Subject::File { path, .. } => path.contains("$CG"),
+            Subject::File { path, of, .. } => path.contains("$CG") || matches!(of, Some(Process::InCgroup(_))),
             Subject::Sysctl { .. } | Subject::Container { .. } => false,
         }
     }
@@ -361,7 +375,8 @@ impl Expect {
             Expect::SameAs(text) | Expect::Differs(text) => vec![text],
             Expect::Between(low, high) => vec![low, high],
             Expect::GrewTimes { factor, than } => vec![factor, than],
-            Expect::Exists | Expect::Absent | Expect::Matches(_) | Expect::Succeeds => vec![],
+            Expect::Matches(pattern) => vec![pattern.0.as_str()],
+            Expect::Exists | Expect::Absent | Expect::Succeeds => vec![],
         }
     }
 }

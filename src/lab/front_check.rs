@@ -119,7 +119,8 @@ fn subject(raw: &RawCheck) -> Result<Subject, String> {
         }
         Subject::Cgroup { path: path.clone(), key }
     } else if let Some(path) = &raw.file {
-        Subject::File { path: path.clone(), key }
+        let of = raw.of.as_deref().map(str::parse).transpose()?;
+        Subject::File { path: path.clone(), key, of }
     } else if let Some(file) = &raw.proc {
         Subject::Proc { file: file.clone(), key, of: process()? }
     } else if let Some(kind) = &raw.ns {
@@ -154,7 +155,8 @@ fn misplaced(raw: &RawCheck, subject: &Subject) -> Result<(), String> {
     let keyed = matches!(subject, Subject::Cgroup { .. } | Subject::File { .. } | Subject::Proc { .. });
     let owned = matches!(
         subject,
-        Subject::Proc { .. }
+        Subject::File { .. }
+            | Subject::Proc { .. }
             | Subject::Namespace { .. }
             | Subject::Mount { .. }
             | Subject::Net { .. }
@@ -163,7 +165,7 @@ fn misplaced(raw: &RawCheck, subject: &Subject) -> Result<(), String> {
     let fielded = matches!(subject, Subject::Mount { .. } | Subject::Net { .. } | Subject::Container { .. });
     let stray = [
         ("key", raw.key.is_some() && !keyed, "cgroup, file and proc"),
-        ("of", raw.of.is_some() && !owned, "proc, ns, mount, net and cap"),
+        ("of", raw.of.is_some() && !owned, "file, proc, ns, mount, net and cap"),
         ("set", raw.set.is_some() && !matches!(subject, Subject::Cap { .. }), "cap"),
         ("field", raw.field.is_some() && !fielded, "mount, net and container"),
     ];
@@ -255,6 +257,7 @@ mod tests {
             "cgroup = 'app', exists = true",
             "cgroup = 'cpu.stat', key = 'usage_usec', grew_times = 4, than = 'low/cpu.stat', tolerance = '20%'",
             "file = '/proc/meminfo', key = 'MemTotal', ge = 1000",
+            "file = '/etc/colour', of = 'container:web', eq = 'red'",
             "proc = 'oom_score_adj', of = 'cgroup:app', eq = -997",
             "ns = 'net', of = 'shell', differs = 'runner'",
             "mount = '/proc', of = 'cgroup:app', field = 'fstype', eq = 'proc'",
@@ -288,7 +291,7 @@ mod tests {
             ("cgroup = 'a', eq = 1, ne = 2", "a check has exactly one of eq, ne"),
             ("cgroup = '../a', exists = true", "cgroup = \"../a\": a path below $CG"),
             ("cgroup = 'a', exists = false", "write exists = true"),
-            ("cgroup = 'a', of = 'shell', exists = true", "of belongs to checks of kind proc"),
+            ("cgroup = 'a', of = 'shell', exists = true", "of belongs to checks of kind file, proc"),
             ("cgroup = 'a', eq = 1, once = false", "write once = true"),
             ("cgroup = 'a', matches = '('", "matches = \"(\""),
             ("cgroup = 'a', grew = 1, tolerance = '10%'", "a tolerance belongs to"),
@@ -298,7 +301,7 @@ mod tests {
             ("cap = 'cap_fly', exists = true", "unknown capability \"cap_fly\""),
             ("cap = 'cap_kill', eq = 1", "a cap check is exists"),
             ("net = 'eth0', eq = 'up'", "net = \"eth0\": write link NAME"),
-            ("container = 'web', of = 'shell', eq = 'running'", "of belongs to checks of kind proc"),
+            ("container = 'web', of = 'shell', eq = 'running'", "of belongs to checks of kind file, proc"),
             ("container = 'web', field = 'state', eq = 'running'", "a container has no \"state\""),
             ("cgroup = 'a', field = 'state', eq = 1", "field belongs to checks of kind mount, net and container"),
             ("sh = 'true', exists = true", "an sh check cannot exist"),

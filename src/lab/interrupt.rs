@@ -16,7 +16,7 @@ impl Interrupt {
     /// Takes over SIGINT, SIGTERM, SIGHUP and SIGQUIT for the rest of the process's life. Call it before starting threads.
     ///
     /// SIGTTOU is blocked with them: a runner may then take the terminal back from a shell that died (tcsetpgrp(3)).
-    /// Programs started by `std::process` begin with no signal blocked.
+    /// Whatever is started for the learner has to begin with none of them blocked: [`crate::sys::begin_unblocked`].
     ///
     /// # Errors
     /// If the kernel refuses a signal mask or a signalfd.

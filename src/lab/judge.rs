@@ -254,7 +254,8 @@ fn filled(expect: &Expect, scope: &Scope) -> Expect {
         Expect::GrewTimes { factor, than } => Expect::GrewTimes { factor: fill(factor), than: fill(than) },
         Expect::SameAs(text) => Expect::SameAs(fill(text)),
         Expect::Differs(text) => Expect::Differs(fill(text)),
-        Expect::Exists | Expect::Absent | Expect::Matches(_) | Expect::Succeeds => expect.clone(),
+        Expect::Matches(pattern) => Expect::Matches(pattern.filled(&scope.values)),
+        Expect::Exists | Expect::Absent | Expect::Succeeds => expect.clone(),
     }
 }
 
@@ -264,7 +265,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{Shown, Watch, Watched, all_hold};
-    use crate::lab::check::{Check, Expect, Hold, Subject};
+    use crate::lab::check::{Check, Expect, Hold, Pattern, Subject};
     use crate::lab::quantity::Tolerance;
     use crate::lab::read::Scope;
 
@@ -276,7 +277,7 @@ mod tests {
     impl Place {
         fn new() -> Place {
             let dir = tempfile::tempdir().expect("a directory");
-            let values = [("limit".to_string(), "64M".to_string())].into();
+            let values = [("limit", "64M"), ("sum", "a+b")].map(|(name, value)| (name.into(), value.into())).into();
             let scope = Scope { cgroup: Some(dir.path().to_path_buf()), values, ..Scope::default() };
             Place { dir, scope }
         }
@@ -314,6 +315,12 @@ mod tests {
         assert!(!place.holds(Expect::Ge(text("65M"))));
         assert!(place.holds(Expect::Le(text("64M"))));
         assert!(place.holds(Expect::Between(text("1M"), text("64M"))));
+        let matches = |pattern: &str| Expect::Matches(Pattern(regex_lite::Regex::new(pattern).expect("a pattern")));
+        place.write("f", "a+b costs 64M\n");
+        assert!(place.holds(matches("costs $limit$")), "the variable's value, and then the end");
+        assert!(place.holds(matches("^$sum costs")), "a value is taken word for word");
+        assert!(!place.holds(matches("^a$limit")));
+        place.write("f", "67108864\n");
         assert!(place.holds(Expect::SameAs(text("same"))));
         assert!(!place.holds(Expect::SameAs(text("less"))));
         assert!(place.holds(Expect::Differs(text("less"))));

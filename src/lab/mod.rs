@@ -9,6 +9,7 @@ pub mod requires;
 pub mod check;
 pub mod container;
 pub mod net;
+pub mod pod;
 pub mod script;
 
 pub mod judge;

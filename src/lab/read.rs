@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+
 use super::check::{MountField, Process, Subject};
 use super::container;
 use super::processes;
 use super::script::{Values, fill};
+use crate::sys::begin_unblocked;
 
 /// Where a lab plays: what `$CG`, the learner's shell and relative paths mean.
 #[derive(Debug, Clone, Default)]
@@ -75,11 +79,20 @@ pub fn read(subject: &Subject, scope: &Scope) -> Vec<Found> {
             };
             vec![Found { place: with_key(place, key), value }]
         }
-        Subject::File { path, key } => {
+        Subject::File { path, key, of: None } => {
             let path = fill(path);
             let value = content(&scope.work.join(&path), key.as_deref());
             vec![Found { place: with_key(path, key), value }]
         }
+        Subject::File { path, key, of: Some(of) } => each(of, scope, |pid| {
+            let path = fill(path);
+            let value = inside(pid, &path, OFlags::RDONLY).and_then(|mut file| {
+                let mut text = String::new();
+                file.read_to_string(&mut text).map_err(missing)?;
+                chosen(&text, key.as_deref())
+            });
+            Found { place: with_key(format!("/proc/{pid}/root/{}", path.trim_start_matches('/')), key), value }
+        }),
         Subject::Sysctl { name } => {
             let path = format!("/proc/sys/{}", fill(name).replace('.', "/"));
             vec![Found { value: content(Path::new(&path), None), place: path }]
@@ -133,10 +146,15 @@ pub fn exists(subject: &Subject, scope: &Scope) -> Vec<Found> {
             let value = scope.cgroup.as_ref().map_or(Err(Missing::File), |cgroup| there(&cgroup.join(&path)));
             vec![Found { place: format!("$CG/{path}"), value }]
         }
-        Subject::File { path, key: None } => {
+        Subject::File { path, key: None, of: None } => {
             let path = fill(path, &scope.values);
             vec![Found { value: there(&scope.work.join(&path)), place: path }]
         }
+        Subject::File { path, key: None, of: Some(of) } => each(of, scope, |pid| {
+            let path = fill(path, &scope.values);
+            let value = inside(pid, &path, OFlags::PATH | OFlags::NOFOLLOW).map(|_| String::new());
+            Found { place: format!("/proc/{pid}/root/{}", path.trim_start_matches('/')), value }
+        }),
         _ => read(subject, scope),
     }
 }
@@ -192,12 +210,24 @@ fn numbers(text: String) -> Vec<i32> {
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
+/// Opens a file as a process names it: links, too, lead nowhere out of its root directory (openat2(2), RESOLVE_IN_ROOT).
+fn inside(pid: i32, path: &str, flags: OFlags) -> Result<fs::File, Missing> {
+    let root =
+        fs::File::options().read(true).custom_flags(OFlags::PATH.bits() as i32).open(format!("/proc/{pid}/root"));
+    let root = root.map_err(missing)?;
+    let opened = openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
+    opened.map(fs::File::from).map_err(|errno| missing(errno.into()))
+}
+
 /// The text of a file, or what stands on one of its lines.
 fn content(path: &Path, key: Option<&str>) -> Result<String, Missing> {
-    let text = fs::read_to_string(path).map_err(missing)?;
+    chosen(&fs::read_to_string(path).map_err(missing)?, key)
+}
+
+fn chosen(text: &str, key: Option<&str>) -> Result<String, Missing> {
     match key {
         None => Ok(text.trim().to_string()),
-        Some(key) => keyed(&text, key).ok_or_else(|| Missing::Key(key.to_string())),
+        Some(key) => keyed(text, key).ok_or_else(|| Missing::Key(key.to_string())),
     }
 }
 
@@ -255,7 +285,9 @@ pub(super) fn unescape(text: &str) -> String {
 const SCRIPT_LIMIT: Duration = Duration::from_secs(5);
 
 fn shell(script: &str, scope: &Scope) -> Result<String, Missing> {
-    let child = Command::new("sh")
+    let mut command = Command::new("sh");
+    begin_unblocked(&mut command);
+    let child = command
         .args(["-c", script])
         .current_dir(&scope.work)
         .envs(&scope.env)
@@ -351,6 +383,15 @@ mod tests {
         assert_eq!(found.value, Ok("Linux".to_string()));
         let found = one(Subject::Cap { cap: caps::Capability::CAP_KILL, set: CapSet::Ambient, of: Process::Runner });
         assert_eq!(found.value, Err(Missing::NotInSet));
+        let link = |name: &str| Subject::File {
+            path: dir.path().join(name).display().to_string(),
+            key: None,
+            of: Some(Process::Runner),
+        };
+        std::os::unix::fs::symlink("app/memory.max", dir.path().join("link")).expect("a link");
+        assert_eq!(one(link("link")).value, Ok("max".to_string()));
+        assert!(exists(&link("link"), &scope)[0].value.is_ok());
+        assert_eq!(one(link("nothing")).value, Err(Missing::File));
         assert_eq!(one(Subject::Shell { script: "echo $GREETING".into() }).value, Ok("hello".to_string()));
         assert_eq!(one(Subject::Shell { script: "exit 3".into() }).value, Err(Missing::Status(Some(3))));
         let found = one(Subject::Proc { file: "status".into(), key: None, of: Process::Shell });

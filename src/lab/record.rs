@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup;
 use super::container;
+use super::pod;
 use super::processes;
 
 /// The record of one run: `record.toml` in the run's directory.
@@ -80,6 +81,7 @@ impl Record {
     pub fn undo(&self, dir: &Path) -> io::Result<Vec<processes::Process>> {
         let mut survivors = Vec::new();
         if boot()? == self.boot {
+            pod::remove_of_run(dir)?;
             container::remove_below(dir)?;
             survivors = processes::kill_run(dir);
             if let Some(top) = &self.cgroup {

@@ -112,7 +112,7 @@ impl<'l> Session<'l> {
     pub fn enter_afresh(&mut self, step: usize) -> Result<(), RunError> {
         self.typist = None;
         if self.learner.is_none() {
-            self.scene.quiet();
+            self.scene.quiet()?;
         }
         self.scene.renew()?;
         for earlier in &self.lab.steps[..step] {

@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use super::cgroup::{Base, Hierarchy, NoBase, Tree};
 use super::container;
+use super::pod;
 use super::processes::{self, MARK};
 use super::read::Scope;
 use super::record::{self, Enabled, Record};
 use super::requires::Require;
 use super::residue::{Snapshot, Thing};
 use super::script::{Lab, Values};
+use crate::sys::begin_unblocked;
 
 /// The small programs of our own binary that a lab's shell has on its PATH, called by their names.
 pub const PROGRAMS: [&str; 3] = ["hog", "burn", "rootfs"];
@@ -103,6 +105,8 @@ impl Scene {
             }
         };
         command.current_dir(&self.scope.work).envs(&self.scope.env);
+        // The runner itself keeps SIGTERM and its kin blocked; a process that inherits that cannot be ended by them.
+        begin_unblocked(&mut command);
         command
     }
 
@@ -111,6 +115,7 @@ impl Scene {
     /// # Errors
     /// With the path that refused.
     pub fn renew(&self) -> io::Result<()> {
+        pod::remove_of_run(&self.dir)?;
         container::remove_below(&self.dir)?;
         if let Some(tree) = &self.tree {
             tree.renew()?;
@@ -120,9 +125,13 @@ impl Scene {
         self.make_files()
     }
 
-    /// Ends every process of the run.
-    pub fn quiet(&self) -> Vec<processes::Process> {
-        processes::kill_run(&self.dir)
+    /// Ends every pod and every process of the run; returns those that could not be ended.
+    ///
+    /// # Errors
+    /// If a pod cannot be deleted.
+    pub fn quiet(&self) -> io::Result<Vec<processes::Process>> {
+        pod::remove_of_run(&self.dir)?;
+        Ok(processes::kill_run(&self.dir))
     }
 
     /// Takes everything away and tells what is left on the machine that was not there before.

@@ -1,6 +1,8 @@
 //! Calls about the process itself that rustix wraps not at all, or only with an allocation.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use rustix::io::Errno;
 
@@ -20,6 +22,19 @@ pub fn reset_signals() {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
+}
+
+/// A program that is about to be started begins with no signal blocked: a mask is inherited through fork and execve, and
+/// std's Command leaves it as it is.
+pub fn begin_unblocked(command: &mut Command) {
+    // SAFETY: between fork and execve reset_signals calls sigemptyset, sigprocmask and signal, all of them async-signal-safe
+    // (signal-safety(7)), and nothing else.
+    unsafe {
+        command.pre_exec(|| {
+            reset_signals();
+            Ok(())
+        })
+    };
 }
 
 /// prctl(PR_SET_DUMPABLE, 0): until execve no process of our user may trace us or look at our descriptors (proc(5)).
@@ -131,4 +146,29 @@ pub fn wait_for_exit(pidfd: BorrowedFd<'_>) -> Result<u8, Errno> {
     // SAFETY: waitid succeeded with WEXITED, so the SIGCHLD fields are the ones that are set.
     let status = unsafe { info.si_status() };
     Ok(if info.si_code == libc::CLD_EXITED { status as u8 } else { 128_u8.wrapping_add(status as u8) })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_program_begins_with_no_signal_blocked() {
+        let blocked = |unblock: bool| {
+            let mut mask = nix::sys::signal::SigSet::empty();
+            mask.add(nix::sys::signal::Signal::SIGTERM);
+            // A thread of its own, so that no other test is deaf.
+            std::thread::spawn(move || {
+                mask.thread_block().expect("a mask");
+                let mut command = std::process::Command::new("grep");
+                command.args(["SigBlk", "/proc/self/status"]);
+                if unblock {
+                    super::begin_unblocked(&mut command);
+                }
+                String::from_utf8(command.output().expect("grep runs").stdout).expect("text")
+            })
+            .join()
+            .expect("no panic")
+        };
+        assert_eq!(blocked(false), "SigBlk:\t0000000000004000\n");
+        assert_eq!(blocked(true), "SigBlk:\t0000000000000000\n");
+    }
 }
