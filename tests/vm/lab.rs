@@ -82,7 +82,15 @@ each_is_red_green_and_clean! {
     mem_oom: "mem-oom",
     pids: "pids",
     psi: "psi",
+    eviction: "eviction",
+    init_sidecar: "init-sidecar",
+    metrics: "metrics",
+    pause: "pause",
+    probes_restart: "probes-restart",
     qos: "qos",
+    requests_limits: "requests-limits",
+    share_pid: "share-pid",
+    volumes: "volumes",
 }
 
 #[test]
