@@ -63,7 +63,7 @@ mod tests {
     fn a_pod_is_known_by_the_process_that_keeps_it() {
         let pod = Pod { root: "/run/glassbox".into(), namespace: "default".into(), name: "web".into() };
         assert_eq!(kept(b"/usr/bin/glassbox\0pod\0supervise\0/run/glassbox-pods/default_web\0"), Some(pod));
-        for other in ["glassbox\0pod\0ps\0", "sleep\01000\0", "", "glassbox\0pod\0supervise\0/run\0"] {
+        for other in ["glassbox\0pod\0ps\0", "sleep\x001000\0", "", "glassbox\0pod\0supervise\0/run\0"] {
             assert_eq!(kept(other.as_bytes()), None, "{other:?}");
         }
     }
