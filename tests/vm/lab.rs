@@ -38,8 +38,7 @@ fn labs(machine: &Machine) -> Vec<String> {
 }
 
 /// A lab is red before each step, green after it, and leaves nothing.
-fn test_lab(id: &str) {
-    let machine = machine();
+fn test_lab(machine: &Machine, id: &str) {
     let _swap = Swap::on();
     let tested = machine.glassbox(["lab", "test", id]);
     assert_eq!(tested.status, 0, "{}\n{}", tested.stdout, tested.stderr);
@@ -52,7 +51,8 @@ macro_rules! each_is_red_green_and_clean {
         mod each_is_red_green_and_clean {
             $(#[test]
             fn $name() {
-                super::test_lab($id);
+                let machine = super::machine();
+                super::test_lab(&machine, $id);
             })*
         }
         const TESTED: &[&str] = &[$($id),*];
