@@ -13,6 +13,7 @@ const AND_IMMEDIATE: u8 = 0x54; // BPF_ALU | BPF_AND | BPF_K
 const SHIFT_RIGHT: u8 = 0x74; // BPF_ALU | BPF_RSH | BPF_K
 const MOVE_REGISTER: u8 = 0xbc; // BPF_ALU | BPF_MOV | BPF_X
 const MOVE_IMMEDIATE: u8 = 0xb4; // BPF_ALU | BPF_MOV | BPF_K
+const JUMP_IF: u8 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_IF_NOT: u8 = 0x55; // BPF_JMP | BPF_JNE | BPF_K
 const EXIT: u8 = 0x95; // BPF_JMP | BPF_EXIT
 
@@ -30,6 +31,9 @@ pub(super) fn attach(cgroup: BorrowedFd<'_>, rules: &[DeviceRule]) -> Result<(),
 }
 
 /// The last rule that matches decides, so the last stands first and each rule that matches answers at once.
+///
+/// The kernel follows every way through a program before it takes it, which is a good part of what a container's cgroup costs:
+/// rules that stand together and are alike ask for kind, access and major number once.
 fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
     let mut code = vec![
         // access_type holds the kind of device in its low half and the wanted access in its high half.
@@ -42,8 +46,10 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
     ];
     // A rule that matches everything ends the program: the kernel refuses instructions that are never reached.
     let last = rules.iter().rposition(matches_everything);
-    for rule in rules[last.unwrap_or(0)..].iter().rev() {
-        code.extend(one_rule(rule));
+    let in_order: Vec<_> = rules[last.unwrap_or(0)..].iter().rev().collect();
+    let alike = |one: &&DeviceRule| (one.allow, one.access, kind_number(one));
+    for rules in in_order.chunk_by(|one, next| alike(one) == alike(next)) {
+        code.extend(alike_rules(rules));
     }
     if last.is_none() {
         code.extend(answer(false));
@@ -52,40 +58,63 @@ fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
 }
 
 fn matches_everything(rule: &DeviceRule) -> bool {
-    !matches!(rule.kind, 'b' | 'c') && (rule.major, rule.minor, rule.access) == (None, None, 7)
+    kind_number(rule).is_none() && (rule.major, rule.minor, rule.access) == (None, None, 7)
 }
 
-/// One rule: jump over its answer unless everything matches.
-fn one_rule(rule: &DeviceRule) -> Vec<Instruction> {
-    // BPF_DEVCG_DEV_BLOCK is 1, BPF_DEVCG_DEV_CHAR is 2.
-    let kind = match rule.kind {
+/// BPF_DEVCG_DEV_BLOCK is 1, BPF_DEVCG_DEV_CHAR is 2; none for both.
+fn kind_number(rule: &DeviceRule) -> Option<i32> {
+    match rule.kind {
         'b' => Some(1),
         'c' => Some(2),
         _ => None,
-    };
-    let equal = [
-        (KIND, kind),
-        (MAJOR, rule.major.map(|number| number as i32)),
-        (MINOR, rule.minor.map(|number| number as i32)),
-    ];
-    let mut checks: Vec<_> = equal
-        .into_iter()
-        .filter_map(|(register, wanted)| wanted.map(|wanted| instruction(JUMP_IF_NOT, register, 0, 0, wanted)))
-        .collect();
-    // Every wanted access bit must be among the rule's: the others, masked out of it, must leave nothing.
-    if rule.access != 7 {
-        checks.push(instruction(MOVE_REGISTER, CONTEXT, ACCESS, 0, 0));
-        checks.push(instruction(AND_IMMEDIATE, CONTEXT, 0, 0, i32::from(!rule.access & 7)));
-        checks.push(instruction(JUMP_IF_NOT, CONTEXT, 0, 0, 0));
     }
-    checks.extend(answer(rule.allow));
-    let end = checks.len();
-    for (at, check) in checks.iter_mut().enumerate() {
+}
+
+/// Rules with one answer for one kind and access: jump over all of them unless those fit.
+fn alike_rules(rules: &[&DeviceRule]) -> Vec<Instruction> {
+    let first = rules[0];
+    let mut code = Vec::new();
+    if let Some(kind) = kind_number(first) {
+        code.push(instruction(JUMP_IF_NOT, KIND, 0, 0, kind));
+    }
+    // Every wanted access bit must be among the rule's: the others, masked out of it, must leave nothing.
+    if first.access != 7 {
+        code.push(instruction(MOVE_REGISTER, CONTEXT, ACCESS, 0, 0));
+        code.push(instruction(AND_IMMEDIATE, CONTEXT, 0, 0, i32::from(!first.access & 7)));
+        code.push(instruction(JUMP_IF_NOT, CONTEXT, 0, 0, 0));
+    }
+    let head = code.len();
+    // Which of them answers does not matter: where one takes every number, no other is needed.
+    match rules.iter().any(|rule| (rule.major, rule.minor) == (None, None)) {
+        true => code.extend(answer(first.allow)),
+        false => rules
+            .chunk_by(|one, next| one.major == next.major)
+            .for_each(|rules| code.extend(one_major(rules[0].major, rules))),
+    }
+    let end = code.len();
+    for (at, check) in code.iter_mut().enumerate().take(head) {
         if check.code == JUMP_IF_NOT {
             check.offset = (end - at - 1) as i16;
         }
     }
-    checks
+    code
+}
+
+/// Rules with one major number, or that take any: one of their minor numbers must fit, if they name any.
+fn one_major(major: Option<u32>, rules: &[&DeviceRule]) -> Vec<Instruction> {
+    let mut code = Vec::new();
+    let minors: Option<Vec<u32>> = rules.iter().map(|rule| rule.minor).collect();
+    if let Some((last, others)) = minors.as_deref().and_then(<[u32]>::split_last) {
+        for (at, minor) in others.iter().enumerate() {
+            code.push(instruction(JUMP_IF, MINOR, 0, (others.len() - at) as i16, *minor as i32));
+        }
+        code.push(instruction(JUMP_IF_NOT, MINOR, 0, 2, *last as i32));
+    }
+    code.extend(answer(rules[0].allow));
+    if let Some(major) = major {
+        code.insert(0, instruction(JUMP_IF_NOT, MAJOR, 0, code.len() as i16, major as i32));
+    }
+    code
 }
 
 fn answer(allow: bool) -> [Instruction; 2] {
@@ -118,7 +147,8 @@ mod tests {
                 MOVE_REGISTER => registers[to] = u64::from(registers[from] as u32),
                 MOVE_IMMEDIATE => registers[to] = u64::from(immediate),
                 JUMP_IF_NOT if registers[to] as u32 != immediate => at += offset as usize,
-                JUMP_IF_NOT => {}
+                JUMP_IF if registers[to] as u32 == immediate => at += offset as usize,
+                JUMP_IF | JUMP_IF_NOT => {}
                 EXIT => return registers[0] == 1,
                 other => panic!("instruction {other:#x}"),
             }
@@ -141,5 +171,48 @@ mod tests {
         assert!(!allowed(&rules, BLOCK, 6, 8, 16), "a rule for reading does not cover reading and writing");
         assert!(!allowed(&[null, deny_all], CHAR, 2, 1, 3));
         assert!(!allowed(&[], CHAR, 1, 1, 3));
+    }
+
+    /// What the rules say, read one by one.
+    fn by_the_rules(rules: &[DeviceRule], kind: u32, access: u32, major: u32, minor: u32) -> bool {
+        let fits = |rule: &&DeviceRule| {
+            kind_number(rule).is_none_or(|number| number as u32 == kind)
+                && rule.major.is_none_or(|number| number == major)
+                && rule.minor.is_none_or(|number| number == minor)
+                && access & !u32::from(rule.access) == 0
+        };
+        rules.iter().rev().find(fits).is_some_and(|rule| rule.allow)
+    }
+
+    /// The kernel refuses a program with instructions that no way leads to.
+    fn all_are_reached(code: &[Instruction]) -> bool {
+        let (mut reached, mut open) = (vec![false; code.len()], vec![0]);
+        while let Some(at) = open.pop() {
+            if !std::mem::replace(&mut reached[at], true) && code[at].code != EXIT {
+                open.push(at + 1);
+                open.extend([JUMP_IF, JUMP_IF_NOT].contains(&code[at].code).then(|| at + 1 + code[at].offset as usize));
+            }
+        }
+        reached.into_iter().all(|reached| reached)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_program_says_what_the_rules_say(
+            rules in proptest::collection::vec(
+                (proptest::bool::ANY, 0..3_usize, proptest::option::of(0..3_u32), proptest::option::of(0..3_u32), 1..8_u8),
+                0..12,
+            ),
+        ) {
+            let rule = |(allow, kind, major, minor, access): (_, usize, _, _, u8)| {
+                DeviceRule { allow, kind: ['a', 'b', 'c'][kind], major, minor, access: if access > 4 { 7 } else { access } }
+            };
+            let rules: Vec<_> = rules.into_iter().map(rule).collect();
+            proptest::prop_assert!(all_are_reached(&program(&rules)), "{rules:?}");
+            for (kind, access, major, minor) in (0..2 * 7 * 9).map(|n| (n % 2 + 1, n / 2 % 7 + 1, n / 14 % 3, n / 42)) {
+                let expected = by_the_rules(&rules, kind, access, major, minor);
+                proptest::prop_assert_eq!(allowed(&rules, kind, access, major, minor), expected, "{:?}", rules);
+            }
+        }
     }
 }
