@@ -1,8 +1,6 @@
 //! From verdicts to a program for the kernel's classic BPF machine (Documentation/networking/filter.rst): a binary search
 //! over the numbers of each architecture, with the comparisons of arguments at its leaves.
 
-use std::collections::BTreeMap;
-
 use super::arch::{Architecture, X32_BIT};
 use super::rules::{Condition, Rule, Verdict};
 use crate::spec::oci::LinuxSeccompOperator;
@@ -79,8 +77,8 @@ impl Instruction {
 pub(super) struct Section {
     /// Which.
     pub architecture: &'static Architecture,
-    /// Those that have one.
-    pub verdicts: BTreeMap<u32, Verdict>,
+    /// Those that have one, by number.
+    pub verdicts: Vec<(u32, Verdict)>,
     /// The highest number that is not too new to be known to the profile, and SECCOMP_RET_* for those above.
     pub newest: Option<(u32, u32)>,
 }

@@ -4,8 +4,9 @@
 //! those with; of several without, the first counts; those with conditions are tried higher arguments first, equality
 //! before "less" before "greater", narrower values first, and the first that matches decides.
 
+use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::arch::{ARM_PRIVATE, Architecture, IPC, SOCKETCALL};
 use super::{SeccompError, action, action_name};
@@ -76,8 +77,8 @@ impl<'a> Profile<'a> {
 
     /// The numbers of an architecture that have a verdict of their own, and the highest number that the profile names;
     /// ARM's private calls, far above the others, do not count as such.
-    pub(super) fn verdicts(&self, architecture: &Architecture) -> (BTreeMap<u32, Verdict>, Option<u32>) {
-        let mut rules: BTreeMap<u32, Vec<Rule>> = BTreeMap::new();
+    pub(super) fn verdicts(&self, architecture: &Architecture) -> (Vec<(u32, Verdict)>, Option<u32>) {
+        let mut rules: Vec<(u32, Cow<'_, [Rule]>)> = Vec::new();
         let mut newest = None;
         (architecture.calls)(&mut |name, number| {
             let Some(own) = self.calls.get(name) else { return };
@@ -85,7 +86,7 @@ impl<'a> Profile<'a> {
                 newest = newest.max(Some(number));
             }
             if !own.is_empty() {
-                rules.entry(number).or_default().extend(own.iter().cloned());
+                rules.push((number, Cow::Borrowed(own)));
             }
         });
         if let Some((socketcall, ipc)) = architecture.multiplexed {
@@ -96,11 +97,20 @@ impl<'a> Profile<'a> {
                 // Nothing to say of a call must not give its carrier an entry.
                 let carried: Vec<_> = carried.collect();
                 if !carried.is_empty() {
-                    rules.entry(number).or_default().extend(carried);
+                    rules.push((number, Cow::Owned(carried)));
                 }
             }
         }
-        let verdicts = rules.into_iter().map(|(number, rules)| (number, verdict(rules, architecture.wide)));
+        // Stable: of one number, what came first stays first.
+        rules.sort_by_key(|(number, _)| *number);
+        let of_one_number = rules.chunk_by(|(one, _), (other, _)| one == other);
+        let verdicts = of_one_number.map(|entries| {
+            let all = match entries {
+                [(_, only)] => Cow::Borrowed(only.as_ref()),
+                several => Cow::Owned(several.iter().flat_map(|(_, rules)| rules.iter().cloned()).collect()),
+            };
+            (entries[0].0, verdict(all, architecture.wide))
+        });
         (verdicts.collect(), newest)
     }
 }
@@ -176,7 +186,12 @@ fn contradiction(name: &str, rules: &[Rule]) -> Result<(), SeccompError> {
     Ok(())
 }
 
-fn verdict(mut rules: Vec<Rule>, wide: bool) -> Verdict {
+fn verdict(rules: Cow<'_, [Rule]>, wide: bool) -> Verdict {
+    // Nearly every rule of a profile is this one: nothing is to be copied or sorted for it.
+    if let Some(first) = rules.first().filter(|rule| rule.conditions.is_empty()) {
+        return Verdict::Always(first.action);
+    }
+    let mut rules = rules.into_owned();
     for condition in rules.iter_mut().flat_map(|rule| &mut rule.conditions).filter(|_| !wide) {
         condition.mask &= u64::from(u32::MAX);
         condition.value &= u64::from(u32::MAX);
