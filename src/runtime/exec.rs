@@ -72,7 +72,7 @@ fn start(
         home: probe::home_in(process, &PathBuf::from(format!("/proc/{}/root", first.pid))),
     };
     let plan = plan::exec(&record.id, spec, process, &target, &request.options)?;
-    let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup };
+    let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup, born: &|_| Ok(()) };
     let waiting = launch::launch(&plan, &with)?;
     match waiting.go().and_then(|()| waiting.executed(&plan)) {
         Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal }),

@@ -50,6 +50,8 @@ pub(super) struct With<'a> {
     pub target: Option<BorrowedFd<'a>>,
     /// Called once a process of ours is in the container's cgroup: whoever deletes the container ends it from then on.
     pub in_cgroup: &'a dyn Fn(),
+    /// Called with the new process's id, while it carries out its steps.
+    pub born: &'a dyn Fn(i32) -> Result<(), RuntimeError>,
 }
 
 /// Makes the process and carries out the plan up to `AwaitStart`.
@@ -74,7 +76,7 @@ pub(super) fn launch(plan: &Plan, with: &With<'_>) -> Result<Waiting, RuntimeErr
     let mut waiting = give_birth(plan, ours, &wires, with.in_cgroup)?;
     // Our copy of its end would hide the end of file when it dies.
     drop(theirs);
-    match waiting.prepare(plan, with.record) {
+    match (with.born)(waiting.pid).and_then(|()| waiting.prepare(plan, with.record)) {
         Ok(()) => Ok(waiting),
         Err(error) => {
             waiting.abandon();

@@ -1,5 +1,6 @@
 //! The life of a container: create, start, state, kill, delete. A few plain lines each; the ceremony is in the plan.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -119,9 +120,17 @@ fn bring_up(
             })?)
         }
     };
-    let with = launch::With { record, listener: listener.as_ref(), target: None, in_cgroup: &|| {} };
+    // Written while the process builds its view; it counts once the view is whole.
+    let named = RefCell::new(record.clone());
+    let born = |pid| {
+        let mut named = named.borrow_mut();
+        named.process = identity::of(pid);
+        entry.prepare(&named)
+    };
+    let with = launch::With { record, listener: listener.as_ref(), target: None, in_cgroup: &|| {}, born: &born };
     let waiting = launch::launch(plan, &with)?;
-    let released = release(entry, record, &waiting, plan, until).and_then(|()| match until {
+    *record = named.into_inner();
+    let released = release(entry, &waiting, plan, until).and_then(|()| match until {
         Until::Created => Ok(()),
         Until::Running => after_start(record, || Some(bundle.config.spec.clone())),
     });
@@ -135,15 +144,8 @@ fn bring_up(
 }
 
 /// The process goes on only when its identity is on disk: from then on others can find and end it.
-fn release(
-    entry: &Entry,
-    record: &mut Record,
-    waiting: &Waiting,
-    plan: &Plan,
-    until: Until,
-) -> Result<(), RuntimeError> {
-    record.process = identity::of(waiting.pid);
-    entry.write(record)?;
+fn release(entry: &Entry, waiting: &Waiting, plan: &Plan, until: Until) -> Result<(), RuntimeError> {
+    entry.commit()?;
     waiting.go()?;
     match until {
         Until::Created => Ok(()),

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
     CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatvfs,
@@ -24,15 +25,22 @@ use crate::sys;
 
 const OWN: &CStr = c"/proc/self/exe";
 
+/// Whether this process was found to run from such a file: that stays so.
+static SEALED: AtomicBool = AtomicBool::new(false);
+
 /// Runs this program anew, from a file that cannot be written, unless it runs from one already. Call it first of all: who
 /// is replaced keeps open descriptors and blocked signals.
 pub fn seal() -> Result<(), RuntimeError> {
+    if SEALED.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let failed = |cause: io::Error| RuntimeError::io("seal the program's own executable", &cause);
     let own =
         openat(CWD, OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| failed(errno.into()))?;
     if is_sealed(&own).map_err(|errno| failed(errno.into()))? {
         // execveat(2) of a descriptor names the process after its number.
         let _ = rustix::thread::set_name(c"glassbox");
+        SEALED.store(true, Ordering::Relaxed);
         return Ok(());
     }
     let sealed = behind_a_read_only_mount(&own).or_else(|_| copy(own)).map_err(failed)?;

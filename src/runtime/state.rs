@@ -19,6 +19,9 @@ use super::identity::{self, Identity};
 use crate::cgroup::Cgroup;
 use crate::spec::{Config, ContainerId};
 
+/// The file of the record, in the container's directory.
+const RECORD: &str = "state.json";
+
 /// The record of one container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -161,8 +164,8 @@ impl Store {
 impl Entry {
     /// Replaces the record.
     pub fn write(&self, record: &Record) -> Result<(), RuntimeError> {
-        let text = serde_json::to_vec(record).expect("a record has only text keys");
-        self.replace("state.json", &text)
+        self.prepare(record)?;
+        self.commit()
     }
 
     /// Keeps the config as it was at `create`: what is changed in the bundle later does not matter (runtime.md, create).
@@ -175,19 +178,40 @@ impl Entry {
         Config::parse(&fs::read_to_string(self.path.join("config.json")).ok()?).ok()
     }
 
+    /// Writes the record beside the one that counts, which [`Entry::commit`] replaces by it.
+    pub fn prepare(&self, record: &Record) -> Result<(), RuntimeError> {
+        let text = serde_json::to_vec(record).expect("a record has only text keys");
+        self.write_beside(RECORD, &text)
+    }
+
+    /// Lets the record count that was prepared last.
+    pub fn commit(&self) -> Result<(), RuntimeError> {
+        self.put_in_place(RECORD)
+    }
+
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
-        let new = self.path.join(format!(".{name}.new"));
-        let write = || -> io::Result<()> {
-            File::create(&new)?.write_all(bytes)?;
-            fs::rename(&new, self.path.join(name))
-        };
-        write().map_err(|cause| RuntimeError::io(format!("write {:?}", self.path.join(name)), &cause))
+        self.write_beside(name, bytes)?;
+        self.put_in_place(name)
+    }
+
+    fn write_beside(&self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
+        let written = File::create(self.beside(name)).and_then(|mut file| file.write_all(bytes));
+        written.map_err(|cause| RuntimeError::io(format!("write {:?}", self.path.join(name)), &cause))
+    }
+
+    fn put_in_place(&self, name: &str) -> Result<(), RuntimeError> {
+        let path = self.path.join(name);
+        fs::rename(self.beside(name), &path).map_err(|cause| RuntimeError::io(format!("write {path:?}"), &cause))
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.path.join(format!(".{name}.new"))
     }
 
     /// The record; `None` where `create` was interrupted before it wrote one.
     pub fn read(&self) -> Result<Option<Record>, RuntimeError> {
         const MAX_RECORD: u64 = 16 << 20;
-        let path = self.path.join("state.json");
+        let path = self.path.join(RECORD);
         let broken = |cause: String| RuntimeError::Call { what: format!("read {path:?}"), cause };
         match fs::metadata(&path) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
