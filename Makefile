@@ -18,9 +18,9 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z0-9.-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: build
-build: ## the static release program
+build: ## the static release programs, glassbox and glassbox-runtime
 	@rootfs-scripts/install-tools build
-	cargo build --release --target $(TARGET)
+	@rootfs-scripts/build-release --bins
 	@echo "built: $(RELEASE)"
 
 .PHONY: demo
@@ -58,7 +58,7 @@ test-6.12: ## the VM's tests under Linux 6.12
 	@$(MAKE) --no-print-directory test-vm KERNELS=6.12
 
 .PHONY: bench
-bench: ## run /bin/true beside runc and crun; BENCH="--vm --runs 60" for the VM
+bench: ## what starts and many containers, pods and layers cost, beside runc and crun; BENCH=--vm for the VM
 	@rootfs-scripts/install-tools build vm
 	@tests/bench/run $(BENCH)
 

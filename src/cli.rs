@@ -77,7 +77,57 @@ pub enum Rootless {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
+    /// Those of a runtime
+    #[command(flatten)]
+    Runtime(Runtime),
+    /// Tell how a container would start, step by step, without starting it
+    Explain(commands::explain::Args),
+    /// Show what cgroups use beside what they may, live or recorded
+    Top(commands::top::Args),
+    /// Draw a recording of top as SVG or PNG
+    Plot(commands::plot::Args),
+    /// Show namespaces and cgroups as one tree, or two processes side by side
+    Tree(commands::tree::Args),
+    /// Show which cgroup files a pod's requests and limits become, and why
+    Qos(commands::qos::Args),
+    /// Run pods on this node as a kubelet would, and look after them
+    Pod(commands::pod::Args),
+    /// Trace a number of a cgroup file or of config.json to where it comes from, and compare it with the kernel
+    Why(commands::why::Args),
+    /// Unpack or show an image: an OCI image layout or a docker-archive
+    Image(commands::image::Args),
+    /// Take, play or test a guided lab
+    Lab(commands::lab::Args),
+    /// Tell what this kernel offers to containers, what is missing, and the command that mends it
+    Doctor(commands::doctor::Args),
+    /// Print the completion script of a shell
+    Completions(commands::completions::Args),
+    /// Print the manual page, or write one for each command
+    Man(commands::man::Args),
+    /// Run one of the small programs that labs use (hog, burn, rootfs)
+    #[command(hide = true)]
+    Applet(commands::applet::Args),
+}
+
+/// What engines call, and nothing else: the command line of the program `glassbox-runtime`.
+#[derive(Debug, Parser)]
+#[command(name = "glassbox-runtime", version = VERSION, disable_version_flag = true, max_term_width = 100, args_override_self = true)]
+pub struct RuntimeCli {
+    /// Flags that every command takes
+    #[command(flatten)]
+    pub global: Global,
+    /// The verb
+    #[command(subcommand)]
+    pub command: Runtime,
+}
+
+/// The verbs that runc has too. Each verb's flags are made when it is called, as in [`Command`]: a start does not pay for
+/// describing what it is not.
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum Runtime {
     /// Write a config.json to start from
     Spec(commands::spec::Args),
     /// Make a container and run its program
@@ -108,31 +158,4 @@ pub enum Command {
     Events(commands::events::Args),
     /// Print what a config.json may ask for, as JSON
     Features(commands::features::Args),
-    /// Tell how a container would start, step by step, without starting it
-    Explain(commands::explain::Args),
-    /// Show what cgroups use beside what they may, live or recorded
-    Top(commands::top::Args),
-    /// Draw a recording of top as SVG or PNG
-    Plot(commands::plot::Args),
-    /// Show namespaces and cgroups as one tree, or two processes side by side
-    Tree(commands::tree::Args),
-    /// Show which cgroup files a pod's requests and limits become, and why
-    Qos(commands::qos::Args),
-    /// Run pods on this node as a kubelet would, and look after them
-    Pod(commands::pod::Args),
-    /// Trace a number of a cgroup file or of config.json to where it comes from, and compare it with the kernel
-    Why(commands::why::Args),
-    /// Unpack or show an image: an OCI image layout or a docker-archive
-    Image(commands::image::Args),
-    /// Take, play or test a guided lab
-    Lab(commands::lab::Args),
-    /// Tell what this kernel offers to containers, what is missing, and the command that mends it
-    Doctor(commands::doctor::Args),
-    /// Print the completion script of a shell
-    Completions(commands::completions::Args),
-    /// Print the manual page, or write one for each command
-    Man(commands::man::Args),
-    /// Run one of the small programs that labs use (hog, burn, rootfs)
-    #[command(hide = true)]
-    Applet(commands::applet::Args),
 }

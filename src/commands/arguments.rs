@@ -8,8 +8,10 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, Command};
 
 /// The arguments with every long option of `command` and of its verb behind two dashes, and on-off flags without a value.
-pub fn normalised(given: impl IntoIterator<Item = OsString>, command: &Command) -> Vec<OsString> {
-    let mut command = command;
+///
+/// Of verbs, only those that are named are described: `command` may leave the others for later ([`Command::defer`]).
+pub fn normalised(given: impl IntoIterator<Item = OsString>, mut root: Command) -> Vec<OsString> {
+    let mut command = &mut root;
     let mut given = given.into_iter();
     let mut words: Vec<OsString> = given.next().into_iter().collect();
     while let Some(word) = given.next() {
@@ -23,7 +25,10 @@ pub fn normalised(given: impl IntoIterator<Item = OsString>, command: &Command) 
             return words;
         }
         if !text.starts_with('-') || text == "-" {
-            command = command.find_subcommand(&text).unwrap_or(command);
+            if command.find_subcommand(&text).is_some() {
+                command = command.find_subcommand_mut(&text).expect("it was just found");
+                command.build();
+            }
             words.push(word);
             continue;
         }
@@ -83,7 +88,7 @@ mod tests {
     use crate::cli::Cli;
 
     fn of(line: &str) -> String {
-        let words = normalised(line.split(' ').map(OsString::from), &Cli::command());
+        let words = normalised(line.split(' ').map(OsString::from), Cli::command());
         words.iter().map(|word| word.to_str().expect("UTF-8")).collect::<Vec<_>>().join(" ")
     }
 

@@ -26,15 +26,18 @@ pub struct Args {
 /// Prints the completion script.
 pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut shown(&Cli::command()), "glassbox", &mut script);
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    clap_complete::generate(args.shell, &mut shown(&command), "glassbox", &mut script);
     output::print_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The same command without what is hidden, which clap_complete would offer too.
+/// The same command without what is hidden, which clap_complete would offer too, and without what building it has added.
 fn shown(command: &Command) -> Command {
     let below = command.get_subcommands().filter(|below| !below.is_hide_set()).map(shown);
-    let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set()).cloned();
+    let own = |argument: &&clap::Arg| !argument.is_hide_set() && argument.get_id() != "help";
+    let arguments = command.get_arguments().filter(own).cloned();
     Command::new(command.get_name().to_string())
         .about(command.get_about().cloned().unwrap_or_default())
         .version(env!("CARGO_PKG_VERSION"))

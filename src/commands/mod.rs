@@ -33,11 +33,12 @@ pub mod tree;
 pub mod update;
 pub mod why;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Global, Runtime, RuntimeCli};
 use crate::error;
 use crate::pod::pause as pause_process;
 use crate::runtime;
@@ -53,32 +54,74 @@ pub fn main() -> ExitCode {
     if std::env::args_os().next().is_some_and(|name| name == pause_process::NAME) {
         return pause_process::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
-    // Early, because it begins anew: the less is done twice, the better. Whether it worked is asked again by the verb. `pod run`
-    // enters no container: it must know where it was started from, for the supervisor, which seals itself.
-    let has = |wanted: &[&str]| std::env::args_os().any(|word| wanted.iter().any(|verb| word == *verb));
-    if has(&ENTERING) && !has(&["pod"]) {
+    // `pod run` enters no container: it must know where it was started from, for the supervisor, which seals itself.
+    if !std::env::args_os().any(|word| word == "pod") {
+        seal_early();
+    }
+    let cli: Cli = parsed(applet::arguments(std::env::args_os()));
+    let enters = matches!(cli.command, Command::Runtime(Runtime::Exec(_)));
+    ended(&cli.global, enters, dispatch(&cli))
+}
+
+/// The program `glassbox-runtime`: the same, with the verbs of a runtime alone. What is not in a program need not be loaded,
+/// mapped and protected at each start of a container.
+pub fn runtime_main() -> ExitCode {
+    seal_early();
+    let cli: RuntimeCli = parsed(std::env::args_os());
+    ended(&cli.global, matches!(cli.command, Runtime::Exec(_)), dispatch_runtime(&cli.command, &cli.global))
+}
+
+/// Early, because it begins anew: the less is done twice, the better. Whether it worked is asked again by the verb.
+fn seal_early() {
+    if std::env::args_os().any(|word| ENTERING.iter().any(|verb| word == *verb)) {
         let _ = runtime::seal();
     }
-    let command = Cli::command();
-    let words = arguments::normalised(applet::arguments(std::env::args_os()), &command);
+}
+
+/// The command line that `given` is; ends the process where it is none, or asks for help.
+fn parsed<C: CommandFactory + FromArgMatches + CommandLine>(given: impl IntoIterator<Item = OsString>) -> C {
+    let words = arguments::normalised(given, C::command());
     let said = log::call(&words);
-    let matches = command.get_matches_from(words);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    if cli.global.debug {
-        log::debug(&cli.global, &said);
+    let matches = C::command().get_matches_from(words);
+    let cli = C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if cli.global().debug {
+        log::debug(cli.global(), &said);
     }
-    match dispatch(&cli) {
+    cli
+}
+
+/// What both programs' command lines have.
+trait CommandLine {
+    /// Flags that every command takes.
+    fn global(&self) -> &Global;
+}
+
+impl CommandLine for Cli {
+    fn global(&self) -> &Global {
+        &self.global
+    }
+}
+
+impl CommandLine for RuntimeCli {
+    fn global(&self) -> &Global {
+        &self.global
+    }
+}
+
+/// Prints the error, if there is one; `enters` where the verb is `exec`, whose program has a status of its own.
+fn ended(global: &Global, enters: bool, result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
         Ok(code) => code,
         Err(error) if StdoutClosed::is_behind(&error) => StdoutClosed::EXIT_CODE.into(),
         Err(error) => {
-            log::error(&cli.global, &error::one_line(&error));
+            log::error(global, &error::one_line(&error));
             let _ = output::eprint_line(&format!("error: {}", error::harmless(&error::one_line(&error))));
             for hint in error::hints(&error) {
                 let _ = output::eprint_line(&format!("  hint: {}", error::harmless(&hint)));
             }
-            match cli.command {
-                Command::Exec(_) => exec::NOT_STARTED.into(),
-                _ => ExitCode::FAILURE,
+            match enters {
+                true => exec::NOT_STARTED.into(),
+                false => ExitCode::FAILURE,
             }
         }
     }
@@ -86,21 +129,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
-        Command::Spec(args) => spec::run(args, &cli.global),
-        Command::Run(args) => run::run(args, &cli.global),
-        Command::Create(args) => create::run(args, &cli.global),
-        Command::Start(args) => start::run(args, &cli.global),
-        Command::State(args) => state::run(args, &cli.global),
-        Command::Kill(args) => kill::run(args, &cli.global),
-        Command::Delete(args) => delete::run(args, &cli.global),
-        Command::List(args) => list::run(args, &cli.global),
-        Command::Ps(args) => ps::run(args, &cli.global),
-        Command::Exec(args) => exec::run(args, &cli.global),
-        Command::Pause(args) => pause::run(args, &cli.global, true),
-        Command::Resume(args) => pause::run(args, &cli.global, false),
-        Command::Update(args) => update::run(args, &cli.global),
-        Command::Events(args) => events::run(args, &cli.global),
-        Command::Features(args) => features::run(args, &cli.global),
+        Command::Runtime(verb) => dispatch_runtime(verb, &cli.global),
         Command::Explain(args) => explain::run(args, &cli.global),
         Command::Top(args) => top::run(args, &cli.global),
         Command::Plot(args) => plot::run(args, &cli.global),
@@ -114,5 +143,25 @@ fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Completions(args) => completions::run(args, &cli.global),
         Command::Man(args) => man::run(args, &cli.global),
         Command::Applet(args) => applet::run(args, &cli.global),
+    }
+}
+
+fn dispatch_runtime(verb: &Runtime, global: &Global) -> anyhow::Result<ExitCode> {
+    match verb {
+        Runtime::Spec(args) => spec::run(args, global),
+        Runtime::Run(args) => run::run(args, global),
+        Runtime::Create(args) => create::run(args, global),
+        Runtime::Start(args) => start::run(args, global),
+        Runtime::State(args) => state::run(args, global),
+        Runtime::Kill(args) => kill::run(args, global),
+        Runtime::Delete(args) => delete::run(args, global),
+        Runtime::List(args) => list::run(args, global),
+        Runtime::Ps(args) => ps::run(args, global),
+        Runtime::Exec(args) => exec::run(args, global),
+        Runtime::Pause(args) => pause::run(args, global, true),
+        Runtime::Resume(args) => pause::run(args, global, false),
+        Runtime::Update(args) => update::run(args, global),
+        Runtime::Events(args) => events::run(args, global),
+        Runtime::Features(args) => features::run(args, global),
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::{Named, find, root, told};
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, Runtime};
 use crate::commands::exec;
 use crate::error::Failure;
 use crate::pod::object;
@@ -60,7 +60,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     words.extend(args.command.iter().cloned());
     let cli = Cli::try_parse_from(words).map_err(|error| Failure::new(error.to_string()))?;
     match &cli.command {
-        Command::Exec(args) => exec::run(args, &cli.global),
+        Command::Runtime(Runtime::Exec(args)) => exec::run(args, &cli.global),
         _ => unreachable!("the words are those of exec"),
     }
 }
