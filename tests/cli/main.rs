@@ -3,6 +3,7 @@
 mod as_runc;
 mod command_line;
 mod console;
+mod cost;
 mod doctor;
 mod documents;
 mod explain;

@@ -8,6 +8,7 @@ mod calls;
 #[allow(dead_code)]
 mod console;
 mod control;
+mod cost;
 mod defences;
 mod doctor;
 mod equivalence;
