@@ -20,11 +20,13 @@ help: ## this list
 .PHONY: build
 build: ## the static release programs, glassbox and glassbox-runtime
 	@rootfs-scripts/install-tools build
-	@rootfs-scripts/build-release --bins
+	@rootfs-scripts/build-release
 	@echo "built: $(RELEASE)"
 
 .PHONY: demo
-demo: build ## builds, then plays the qos lab: here with cgroup v2 and root, else in a VM
+demo: ## builds glassbox, then plays the qos lab: here with cgroup v2 and root, else in a VM
+	@rootfs-scripts/install-tools build
+	@rootfs-scripts/build-release --bin glassbox
 	@rootfs-scripts/demo $(RELEASE) qos
 
 .PHONY: test

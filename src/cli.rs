@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::Resettable;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
@@ -77,38 +78,37 @@ pub enum Rootless {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub enum Command {
     /// Those of a runtime
     #[command(flatten)]
     Runtime(Runtime),
     /// Tell how a container would start, step by step, without starting it
-    Explain(commands::explain::Args),
+    Explain(Later<commands::explain::Args>),
     /// Show what cgroups use beside what they may, live or recorded
-    Top(commands::top::Args),
+    Top(Later<commands::top::Args>),
     /// Draw a recording of top as SVG or PNG
-    Plot(commands::plot::Args),
+    Plot(Later<commands::plot::Args>),
     /// Show namespaces and cgroups as one tree, or two processes side by side
-    Tree(commands::tree::Args),
+    Tree(Later<commands::tree::Args>),
     /// Show which cgroup files a pod's requests and limits become, and why
-    Qos(commands::qos::Args),
+    Qos(Later<commands::qos::Args>),
     /// Run pods on this node as a kubelet would, and look after them
-    Pod(commands::pod::Args),
+    Pod(Later<commands::pod::Args>),
     /// Trace a number of a cgroup file or of config.json to where it comes from, and compare it with the kernel
-    Why(commands::why::Args),
+    Why(Later<commands::why::Args>),
     /// Unpack or show an image: an OCI image layout or a docker-archive
-    Image(commands::image::Args),
+    Image(Later<commands::image::Args>),
     /// Take, play or test a guided lab
-    Lab(commands::lab::Args),
+    Lab(Later<commands::lab::Args>),
     /// Tell what this kernel offers to containers, what is missing, and the command that mends it
-    Doctor(commands::doctor::Args),
+    Doctor(Later<commands::doctor::Args>),
     /// Print the completion script of a shell
-    Completions(commands::completions::Args),
+    Completions(Later<commands::completions::Args>),
     /// Print the manual page, or write one for each command
-    Man(commands::man::Args),
+    Man(Later<commands::man::Args>),
     /// Run one of the small programs that labs use (hog, burn, rootfs)
     #[command(hide = true)]
-    Applet(commands::applet::Args),
+    Applet(Later<commands::applet::Args>),
 }
 
 /// What engines call, and nothing else: the command line of the program `glassbox-runtime`.
@@ -123,39 +123,77 @@ pub struct RuntimeCli {
     pub command: Runtime,
 }
 
-/// The verbs that runc has too. Each verb's flags are made when it is called, as in [`Command`]: a start does not pay for
-/// describing what it is not.
+/// The verbs that runc has too.
 #[derive(Debug, Subcommand)]
-#[command(defer = true)]
 pub enum Runtime {
     /// Write a config.json to start from
-    Spec(commands::spec::Args),
+    Spec(Later<commands::spec::Args>),
     /// Make a container and run its program
-    Run(commands::run::Args),
+    Run(Later<commands::run::Args>),
     /// Make a container that waits for start
-    Create(commands::create::Args),
+    Create(Later<commands::create::Args>),
     /// Run the program of a created container
-    Start(commands::start::Args),
+    Start(Later<commands::start::Args>),
     /// Run one more process in a running container
-    Exec(commands::exec::Args),
+    Exec(Later<commands::exec::Args>),
     /// Print the state of a container as JSON
-    State(commands::state::Args),
+    State(Later<commands::state::Args>),
     /// Send a signal to a container
-    Kill(commands::kill::Args),
+    Kill(Later<commands::kill::Args>),
     /// Remove a container
-    Delete(commands::delete::Args),
+    Delete(Later<commands::delete::Args>),
     /// List the containers
-    List(commands::list::Args),
+    List(Later<commands::list::Args>),
     /// Show the processes of a container
-    Ps(commands::ps::Args),
+    Ps(Later<commands::ps::Args>),
     /// Freeze every process of a container
-    Pause(commands::pause::Args),
+    Pause(Later<commands::pause::Args>),
     /// Thaw a paused container
-    Resume(commands::pause::Args),
+    Resume(Later<commands::pause::Args>),
     /// Change the limits of a container
-    Update(Box<commands::update::Args>),
+    Update(Later<Box<commands::update::Args>>),
     /// Tell what a container uses, and what befalls it, as it comes
-    Events(commands::events::Args),
+    Events(Later<commands::events::Args>),
     /// Print what a config.json may ask for, as JSON
-    Features(commands::features::Args),
+    Features(Later<commands::features::Args>),
+}
+
+/// Flags of a verb, described when it is called: a start of a container does not pay for the words of all the others.
+#[derive(Debug)]
+pub struct Later<T>(T);
+
+impl<T> std::ops::Deref for Later<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: clap::Args> clap::Args for Later<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(|command| {
+            // What the verb says of itself stands; the words on its flags are for readers of the code.
+            let (about, long_about) = (command.get_about().cloned(), command.get_long_about().cloned());
+            T::augment_args(command).about(Resettable::from(about)).long_about(Resettable::from(long_about))
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        T::augment_args_for_update(command)
+    }
+}
+
+impl<T: clap::FromArgMatches> clap::FromArgMatches for Later<T> {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Later)
+    }
+
+    fn from_arg_matches_mut(matches: &mut clap::ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches_mut(matches).map(Later)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }

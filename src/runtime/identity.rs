@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -27,7 +28,7 @@ struct Stat {
 
 /// The identity of a process that is alive; none where it is gone.
 pub fn of(pid: i32) -> Option<Identity> {
-    Some(Identity { pid, start_time: stat(pid)?.start_time, boot_id: boot_id() })
+    Some(Identity { pid, start_time: stat(pid)?.start_time, boot_id: boot_id().to_string() })
 }
 
 /// Whether the process is still there and no zombie.
@@ -47,9 +48,13 @@ pub fn open(process: &Identity) -> Result<Option<OwnedFd>, Errno> {
     }
 }
 
-fn boot_id() -> String {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim_end().to_string()
+/// The same as long as we live: `list` asks for each container.
+fn boot_id() -> &'static str {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    BOOT_ID.get_or_init(|| {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        text.trim_end().to_string()
+    })
 }
 
 fn stat(pid: i32) -> Option<Stat> {

@@ -16,7 +16,7 @@ use super::hooks;
 use super::identity;
 use super::launch::{self, Waiting};
 use super::probe;
-use super::state::{Entry, Record, Status, Store};
+use super::state::{self, Entry, Record, Status, Store};
 use crate::cgroup::Cgroup;
 use crate::plan::{self, HookKind, HostStep, Plan, Planned};
 use crate::spec::ContainerId;
@@ -244,15 +244,8 @@ pub fn view(store: &Store, id: &ContainerId) -> Result<View, RuntimeError> {
         rootfs: record.rootfs,
         created: record.created,
         annotations: record.annotations,
-        owner: user_name(record.owner),
+        owner: state::user_name(record.owner),
     })
-}
-
-fn user_name(uid: u32) -> String {
-    // A static binary does not load the name service of the C library: /etc/passwd is what there is to ask.
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let is_user = |line: &&str| line.split(':').nth(2) == Some(&uid.to_string());
-    passwd.lines().find(is_user).and_then(|line| line.split(':').next()).unwrap_or_default().to_string()
 }
 
 /// Sends `signal` to the first process of a created or running container; with `all` to every process in its cgroup.

@@ -10,6 +10,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,16 @@ pub struct Entry {
     path: PathBuf,
     /// Holds the lock (flock(2)); also the way to a socket whose path would be too long for sockaddr_un.
     directory: File,
+}
+
+/// The name of a user, as records hold their owner; empty where there is none.
+pub(super) fn user_name(uid: u32) -> String {
+    // A static binary does not load the name service of the C library: /etc/passwd is what there is to ask, once for all
+    // containers.
+    static PASSWD: OnceLock<String> = OnceLock::new();
+    let passwd = PASSWD.get_or_init(|| fs::read_to_string("/etc/passwd").unwrap_or_default());
+    let is_user = |line: &&str| line.split(':').nth(2) == Some(&uid.to_string());
+    passwd.lines().find(is_user).and_then(|line| line.split(':').next()).unwrap_or_default().to_string()
 }
 
 impl Store {

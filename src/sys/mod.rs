@@ -4,6 +4,8 @@
 //! and allocates nothing; debug builds check that (`alloc_guard.rs`).
 
 mod alloc_guard;
+#[cfg(all(target_env = "musl", not(debug_assertions)))]
+mod allocator;
 mod bpf;
 mod call;
 mod clone;

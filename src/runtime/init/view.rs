@@ -28,9 +28,14 @@ pub(super) fn enter_rootfs(path: &CStr, recursive: bool) -> Result<(), Failure> 
 }
 
 pub(super) fn mount_filesystem(new: &Filesystem, target: &RootfsPath, no_symlinks: bool) -> Result<(), Failure> {
-    make_directory(target)?;
     let links = if no_symlinks { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
-    let place = open_path(&target.path, links)?;
+    let place = match open_path(&target.path, links) {
+        Err(Failure { errno: Errno::NOENT, .. }) => {
+            make_directory(target)?;
+            open_path(&target.path, links)?
+        }
+        place => place?,
+    };
     stays_out_of_proc(&place, target)?;
     put_mount(&new_mount(new)?, &place)
 }
@@ -200,16 +205,16 @@ fn directory() -> OFlags {
 
 /// The directory that `target` stands in, made where it is missing, and the target's own name.
 fn open_parent(target: &RootfsPath) -> Result<(OwnedFd, &CStr), Failure> {
-    let parent = match target.parents.split_last() {
-        None => c".",
-        Some((parent, above)) => {
-            if open_path(parent, ResolveFlags::empty()).is_err() {
-                make_directories(above.iter().chain([parent]))?;
-            }
-            parent.as_c_str()
+    let parent = target.parents.last().map_or(c".", CString::as_c_str);
+    let open = || openat2(CWD, parent, directory(), Mode::empty(), IN_ROOT);
+    let opened = match open() {
+        Err(Errno::NOENT) => {
+            make_directories(target.parents.iter())?;
+            open()
         }
+        opened => opened,
     };
-    let opened = openat2(CWD, parent, directory(), Mode::empty(), IN_ROOT).of(Call::Openat2)?;
+    let opened = opened.of(Call::Openat2)?;
     Ok((opened, last_component(&target.path)))
 }
 
