@@ -51,9 +51,20 @@ impl StdError for Failure {
     }
 }
 
-/// The whole story of an error on one line: every message of the chain, outermost first, joined by `: `.
+/// Bytes of a message: more than any line of ours needs, and less than a value that somebody has put into a config.
+const MOST_BYTES: usize = 4096;
+
+/// The whole story of an error on one line: every message of the chain, outermost first, joined by `: `. Of a very long one
+/// the middle is left out: the field stands at its beginning, the rule at its end.
 pub fn one_line(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let whole = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    if whole.len() <= MOST_BYTES {
+        return whole;
+    }
+    let boundary = |at: &usize| whole.is_char_boundary(*at);
+    let head = (0..=MOST_BYTES / 2).rev().find(boundary).unwrap_or(0);
+    let tail = (whole.len() - MOST_BYTES / 2..).find(boundary).unwrap_or(whole.len());
+    format!("{} … {}", &whole[..head], &whole[tail..])
 }
 
 /// `text` without what a terminal would obey, as a name in a config may hold it; its lines stay.
@@ -69,4 +80,17 @@ pub fn hints(error: &anyhow::Error) -> Vec<String> {
         .filter_map(|cause| cause.downcast_ref::<Failure>())
         .flat_map(|failure| failure.hints.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_a_line_and_no_file() {
+        let told = |text: &str| one_line(&Failure::new(text).caused_by(Failure::new("the rule")).into());
+        assert_eq!(told("field"), "field: the rule");
+        let long = told(&format!("field {}", "ü".repeat(1_000_000)));
+        assert!(long.len() < 5000 && long.starts_with("field ü") && long.ends_with("ü: the rule"), "{long}");
+    }
 }

@@ -1,5 +1,6 @@
 //! What the commands on one container share: its id, the store, and how an error of the runtime is told.
 
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use super::{log, output};
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan;
-use crate::runtime::{self, Bundle, Created, RuntimeError, Store};
+use crate::runtime::{self, Bundle, Created, MAX_CONFIG, RuntimeError, Store};
 use crate::spec::ContainerId;
 
 /// Flags that `create` and `run` share, named as runc names them.
@@ -123,6 +124,16 @@ fn connect(what: &str, path: &Path) -> anyhow::Result<UnixStream> {
             .hint("Something must listen on it already; its path has at most 107 bytes.")
             .into()
     })
+}
+
+/// Reads text that somebody gives beside a config: as much of it as a config may have.
+pub fn read_text(input: impl Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    input.take(MAX_CONFIG + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_CONFIG {
+        true => Err(std::io::Error::other(format!("it has more than {MAX_CONFIG} bytes"))),
+        false => Ok(text),
+    }
 }
 
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::container::{console_socket, hand_over, id, store, told};
+use super::container::{console_socket, hand_over, id, read_text, store, told};
 use super::output::eprint_line;
 use crate::cli::Global;
 use crate::error::Failure;
@@ -132,7 +132,8 @@ fn told_exec(error: ExecError) -> anyhow::Error {
 }
 
 fn read_process(path: &std::path::Path) -> anyhow::Result<Process> {
-    let text = std::fs::read_to_string(path)
+    let text = std::fs::File::open(path)
+        .and_then(read_text)
         .map_err(|cause| Failure::new(format!("cannot read the process from {path:?}")).caused_by(cause))?;
     let (process, warnings) = spec::parse_process(&text).map_err(|error| Failure::new(format!("{path:?}: {error}")))?;
     for warning in warnings {

@@ -1,12 +1,11 @@
 //! `glassbox update`.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Map, Value};
 
-use super::container::{id, store, told};
+use super::container::{id, read_text, store, told};
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::runtime;
@@ -99,14 +98,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    const MAX: u64 = 16 << 20;
-    let mut text = String::new();
     let read = match path == Path::new("-") {
-        true => std::io::stdin().take(MAX).read_to_string(&mut text),
-        false => std::fs::File::open(path).and_then(|file| file.take(MAX).read_to_string(&mut text)),
+        true => read_text(std::io::stdin()),
+        false => std::fs::File::open(path).and_then(read_text),
     };
-    read.map_err(|cause| Failure::new(format!("cannot read the limits from {path:?}")).caused_by(cause))?;
-    Ok(text)
+    Ok(read.map_err(|cause| Failure::new(format!("cannot read the limits from {path:?}")).caused_by(cause))?)
 }
 
 fn from_flags(args: &Args) -> anyhow::Result<Value> {

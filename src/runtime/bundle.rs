@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::error::RuntimeError;
 use crate::spec::Config;
 
-/// A config.json is text that people write; nothing needs more (the limit keeps a wrong file from filling memory).
-const MAX_CONFIG: u64 = 16 << 20;
+/// Bytes of a config.json, at most: it is text that people write, nothing needs more, and a wrong file must not fill memory.
+pub const MAX_CONFIG: u64 = 16 << 20;
 
 /// A loaded bundle.
 #[derive(Debug)]

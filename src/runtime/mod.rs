@@ -23,7 +23,7 @@ mod state;
 pub mod survey;
 mod wire;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, MAX_CONFIG};
 pub use console::{Signals, foreground, send_process, send_terminal};
 pub use control::{freeze, processes, update};
 pub use error::RuntimeError;

@@ -49,6 +49,9 @@ impl Config {
     /// Parses, normalises and validates the text of a `config.json`.
     pub fn parse(text: &str) -> Result<Config, SpecError> {
         let mut value = json::parse(text).map_err(SpecError::Json)?;
+        for (name, part) in PARTS.iter().filter_map(|name| Some((name, value.get(name)?))) {
+            refuse_nul(&mut name.to_string(), part)?;
+        }
         let mut warnings = Vec::new();
         normalise(&mut value, &mut warnings);
         let spec: oci::Spec = serde_path_to_error::deserialize(&value)
@@ -62,6 +65,7 @@ impl Config {
 /// its warnings.
 pub fn parse_process(text: &str) -> Result<(oci::Process, Vec<String>), SpecError> {
     let process = json::parse(text).map_err(SpecError::Json)?;
+    refuse_nul(&mut "process".to_string(), &process)?;
     let mut wrapped = serde_json::json!({ "process": process });
     let mut warnings = Vec::new();
     normalise(&mut wrapped, &mut warnings);
@@ -75,12 +79,48 @@ pub fn parse_process(text: &str) -> Result<(oci::Process, Vec<String>), SpecErro
 /// Parses limits by themselves, as `update --resources` takes them: what is behind `linux.resources` in a config.json.
 pub fn parse_resources(text: &str) -> Result<oci::LinuxResources, SpecError> {
     let resources = json::parse(text).map_err(SpecError::Json)?;
+    refuse_nul(&mut "linux.resources".to_string(), &resources)?;
     let mut wrapped = serde_json::json!({ "linux": { "resources": resources } });
     normalise(&mut wrapped, &mut Vec::new());
     serde_path_to_error::deserialize(&wrapped["linux"]["resources"]).map_err(|error| SpecError::Type {
         path: format!("linux.resources.{}", error.path()),
         message: error.inner().to_string(),
     })
+}
+
+/// The parts of a config whose texts reach the kernel. What the specification does not know, and annotations, may hold
+/// anything.
+const PARTS: [&str; 8] = ["ociVersion", "root", "process", "hostname", "domainname", "hooks", "mounts", "linux"];
+
+/// Every text ends up in a C string, which a NUL byte would end. `path` is the field, and is as it was when this returns Ok.
+fn refuse_nul(path: &mut String, value: &Value) -> Result<(), SpecError> {
+    let length = path.len();
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            let message = format!("{text:?} contains a NUL byte");
+            return Err(SpecError::Invalid { field: path.clone(), message });
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push_str(&format!("[{index}]"));
+                refuse_nul(path, item)?;
+                path.truncate(length);
+            }
+        }
+        Value::Object(object) => {
+            for (name, item) in object {
+                if name.contains('\0') {
+                    let message = format!("the name {name:?} contains a NUL byte");
+                    return Err(SpecError::Invalid { field: path.clone(), message });
+                }
+                path.push_str(&format!(".{name}"));
+                refuse_nul(path, item)?;
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Puts right what oci-spec reads otherwise than the specification says.
@@ -140,6 +180,23 @@ mod tests {
         let expected =
             "process.capabilities.ambient: CAP_KILL is not permitted and inheritable, so it cannot be ambient";
         assert_eq!(config.expect("a warning is not an error").warnings, [expected]);
+    }
+
+    #[test]
+    fn a_nul_byte_is_refused_wherever_it_would_reach_the_kernel() {
+        for (pointer, field) in [
+            ("/hostname", "hostname"),
+            ("/process/args/0", "process.args[0]"),
+            ("/mounts/1/options/0", "mounts[1].options[0]"),
+            ("/linux/maskedPaths/2", "linux.maskedPaths[2]"),
+        ] {
+            let nul = |v: &mut Value| *v.pointer_mut(pointer).expect("the template has it") = "a\0b".into();
+            let error = config(nul).expect_err("refused").to_string();
+            assert!(error.starts_with(&format!("config.json: {field}: \"a\\0b\" contains a NUL")), "{error}");
+        }
+        let key = config(|v| v["linux"]["sysctl"] = serde_json::json!({"net.a\0": "1"}));
+        assert!(key.expect_err("refused").to_string().contains("linux.sysctl: the name"));
+        assert!(config(|v| v["unknown"] = "\0".into()).is_ok(), "nobody reads it");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod image;
 #[allow(dead_code)]
 mod image_build;
 mod lab;
+mod malformed;
 mod plot;
 mod qos;
 #[allow(dead_code)]

@@ -49,7 +49,25 @@ pub(super) fn check(process: &Process, warnings: &mut Vec<String>) -> Result<(),
     if let Some(priority) = process.io_priority().as_ref().filter(|it| !(0..=7).contains(&it.priority())) {
         return Err(invalid("process.ioPriority.priority", format!("{} is not from 0 to 7", priority.priority())));
     }
+    if let Some(affinity) = process.exec_cpu_affinity() {
+        cpus("process.execCPUAffinity.initial", affinity.initial().as_deref())?;
+        cpus("process.execCPUAffinity.final", affinity.cpu_affinity_final().as_deref())?;
+    }
     process.scheduler().as_ref().map_or(Ok(()), scheduler)
+}
+
+/// A list such as `0-2,5`, of CPUs that a machine can have: the largest kernels are made for 8192 (CONFIG_NR_CPUS).
+fn cpus(field: &str, list: Option<&str>) -> Result<(), SpecError> {
+    const HIGHEST: u32 = 65535;
+    let number = |text: &str| text.trim().parse::<u32>().ok().filter(|cpu| *cpu <= HIGHEST);
+    for part in list.iter().flat_map(|list| list.split(',')) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => {}
+            _ => return Err(invalid(field, format!("{part:?} is no CPU from 0 to {HIGHEST}, and no range of them"))),
+        }
+    }
+    Ok(())
 }
 
 /// What sched_setattr(2) would refuse with one EINVAL for all.
