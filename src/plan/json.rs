@@ -212,7 +212,7 @@ impl InitStep {
                 let fields = json!({
                     "architectures": program.architectures, "defaultAction": program.default_action(),
                     "flags": flag_names(*flags),
-                    "listener": listener.as_ref().map(|agent| json!({ "path": agent.path, "metadata": agent.metadata })),
+                    "listener": listener.as_ref().map(|agent| json!({ "path": agent.path, "metadata": agent.metadata, "release": agent.release })),
                     "program": program.listing().collect::<Vec<_>>(),
                 });
                 ("LoadSeccomp", fields)

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::error::RuntimeError;
@@ -134,12 +135,17 @@ impl Waiting {
             // A process that died meanwhile shows in what it sends, or does not send, below.
             let _ = Message::Go.send(self.sync.as_fd(), None);
         }
+        // Behind a filter that asks an agent, each of the process's calls may wait for it.
+        let mut agent = None;
         loop {
+            if let Some(path) = agent {
+                answers(self.sync.as_fd(), path, seccomp::PATIENCE)?;
+            }
             match receive(self.sync.as_fd(), plan)? {
                 Some((Message::Ready, _)) => return Ok(()),
                 Some((Message::Terminal, terminal)) => self.terminal = terminal,
                 Some((Message::Filter { number }, _)) => {
-                    seccomp::hand_over(plan, record, (self.pid, self.pidfd.as_fd()), number)?
+                    agent = seccomp::hand_over(plan, record, (self.pid, self.pidfd.as_fd()), number)?;
                 }
                 Some((Message::Hooks, _)) => self.run_hooks(plan, record)?,
                 Some((
@@ -190,6 +196,24 @@ impl Waiting {
     pub(super) fn abandon(&self) {
         let _ = sys::send_signal(self.pidfd.as_fd(), libc_sigkill());
         let _ = sys::wait_for_exit(self.pidfd.as_fd());
+    }
+}
+
+/// Waits until the process says something, or is gone; an agent that leaves it hanging is an error.
+fn answers(socket: BorrowedFd<'_>, agent: &str, seconds: i64) -> Result<(), RuntimeError> {
+    let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::IN)], Some(&limit)) {
+            Ok(0) => {
+                return Err(RuntimeError::Call {
+                    what: format!("linux.seccomp.listenerPath: wait for the agent at {agent:?}"),
+                    cause: format!("it has left a system call of the container unanswered for {seconds} s"),
+                });
+            }
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(RuntimeError::io("poll", &errno.into())),
+        }
     }
 }
 
@@ -282,5 +306,23 @@ pub(super) fn started(connection: BorrowedFd<'_>, spec: impl FnOnce() -> Option<
         Ok(Some((Message::Failed { failure, .. }, _))) => Err(call("start the container", failure)),
         Ok(Some(_)) => Err(RuntimeError::Died { out_of_memory: false, filtered: false }),
         Err(failure) => Err(call("start the container", failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_answers_nobody_is_not_waited_for_without_end() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("two sockets");
+        let error = answers(ours.as_fd(), "/run/agent", 0).expect_err("nobody has said anything").to_string();
+        assert!(error.contains("linux.seccomp.listenerPath") && error.contains("/run/agent"), "{error}");
+        Message::Ready.send(theirs.as_fd(), None).expect("it is read below");
+        assert!(answers(ours.as_fd(), "/run/agent", 0).is_ok());
+        Message::receive(ours.as_fd()).expect("the message");
+        drop(theirs);
+        assert!(answers(ours.as_fd(), "/run/agent", 0).is_ok(), "who is gone has said so");
     }
 }

@@ -25,7 +25,7 @@ use crate::plan::seccomp::Listener;
 use crate::plan::{InitStep, Plan};
 
 /// How long the process may take to load its filter, and the agent to listen to us, in seconds.
-const PATIENCE: u64 = 10;
+pub(super) const PATIENCE: i64 = 10;
 
 /// What the agent is told; the field names are the specification's.
 #[derive(Debug, Serialize)]
@@ -54,23 +54,25 @@ struct ContainerState<'a> {
 }
 
 /// Takes the descriptor that has or will have `number` in the process, and gives it to the agent of the plan's filter.
-pub(super) fn hand_over(
-    plan: &Plan,
+/// Returns where that one listens; none where there is nothing to give.
+pub(super) fn hand_over<'a>(
+    plan: &'a Plan,
     record: &Record,
     (pid, pidfd): (i32, BorrowedFd<'_>),
     number: i32,
-) -> Result<(), RuntimeError> {
+) -> Result<Option<&'a str>, RuntimeError> {
     let agents = plan.init.iter().find_map(|planned| match &planned.step {
         InitStep::LoadSeccomp { listener, .. } => listener.as_ref(),
         _ => None,
     });
-    let Some(agent) = agents else { return Ok(()) };
+    let Some(agent) = agents else { return Ok(None) };
     // Without a descriptor the process has died or failed, which the messages behind this one tell.
-    let Some(descriptor) = take(pidfd, number)? else { return Ok(()) };
+    let Some(descriptor) = take(pidfd, number)? else { return Ok(None) };
     let text = state(agent, record, pid);
     send(Path::new(&agent.path), &text, descriptor.as_fd()).map_err(|errno| {
         RuntimeError::io(format!("linux.seccomp.listenerPath: reach the agent at {:?}", agent.path), &errno.into())
-    })
+    })?;
+    Ok(Some(&agent.path))
 }
 
 fn state(agent: &Listener, record: &Record, pid: i32) -> Vec<u8> {
@@ -114,7 +116,7 @@ fn take(pidfd: BorrowedFd<'_>, number: i32) -> Result<Option<OwnedFd>, RuntimeEr
 fn send(path: &Path, text: &[u8], descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // connect(2) obeys it too: an agent that accepts nobody makes its callers wait.
-    set_socket_timeout(&socket, Timeout::Send, Some(Duration::from_secs(PATIENCE)))?;
+    set_socket_timeout(&socket, Timeout::Send, Some(Duration::from_secs(PATIENCE.unsigned_abs())))?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);

@@ -385,3 +385,23 @@ fn when_the_agent_goes_away_calls_fail() {
         assert_eq!(status(&machine, &bundle), 38);
     });
 }
+
+/// Between `create` and `start` as well: the waiting process has let go of its own descriptor.
+#[test]
+fn an_agent_that_dies_before_the_start_holds_nobody_up() {
+    let machine = machine();
+    let socket = machine.directory().join("agent.sock");
+    let agent = UnixListener::bind(&socket).expect("a new socket");
+    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": socket, "syscalls": [
+        {"names": ["execve"], "action": "SCMP_ACT_NOTIFY"}]});
+    let bundle = filtered(&machine, "left", profile);
+    bundle.args(&["true"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(accepted(agent.accept().expect("a connection").0)));
+        machine.quiet(&["create", "--bundle", bundle.path(), "left"]);
+    });
+    let started = machine.glassbox(["start", "left"]);
+    assert_eq!(started.status, 1);
+    assert!(started.stderr.contains("exec: \"true\": function not implemented"), "{}", started.stderr);
+    machine.quiet(&["delete", "--force", "left"]);
+}

@@ -10,7 +10,7 @@ mod program;
 mod rules;
 
 use super::step::{InitStep, Planned};
-use crate::spec::oci::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, Spec};
+use crate::spec::oci::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag, LinuxSyscall, Spec};
 use arch::Architecture;
 use program::{Instruction, MAX_INSTRUCTIONS, Section};
 use rules::Profile;
@@ -87,6 +87,9 @@ pub struct Listener {
     pub path: String,
     /// What it is told beside.
     pub metadata: String,
+    /// The process closes its own descriptor once the agent has one: when the agent dies, the kernel answers with ENOSYS
+    /// instead of waiting for nobody. Not where closing is itself a call that the filter has an opinion on.
+    pub release: bool,
 }
 
 /// What is wrong with `linux.seccomp`.
@@ -167,7 +170,17 @@ fn listener(seccomp: &LinuxSeccomp, program: &Program) -> Result<Option<Listener
     if !program.instructions.contains(&Instruction::give(NOTIFY).bytes()) {
         return Ok(None);
     }
-    path.map(|path| Some(Listener { path, metadata })).ok_or(SeccompError::NoListener)
+    let release = lets_close(seccomp);
+    path.map(|path| Some(Listener { path, metadata, release })).ok_or(SeccompError::NoListener)
+}
+
+/// Whether close(2) goes through whatever its argument is.
+fn lets_close(seccomp: &LinuxSeccomp) -> bool {
+    let goes_through = |action| matches!(action, LinuxSeccompAction::ScmpActAllow | LinuxSeccompAction::ScmpActLog);
+    let named = |rule: &&LinuxSyscall| rule.names().iter().any(|name| name == "close");
+    let rules: Vec<_> = seccomp.syscalls().iter().flatten().filter(named).collect();
+    let always = rules.iter().any(|rule| rule.args().as_ref().is_none_or(Vec::is_empty));
+    rules.iter().all(|rule| goes_through(rule.action())) && (always || goes_through(seccomp.default_action()))
 }
 
 impl Program {
@@ -339,8 +352,28 @@ mod tests {
             s["flags"] = json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
         });
         assert_eq!(names, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV SECCOMP_FILTER_FLAG_NEW_LISTENER");
-        assert_eq!(listener, Some(Listener { path: "/agent".into(), metadata: "m".into() }));
+        assert_eq!(listener, Some(Listener { path: "/agent".into(), metadata: "m".into(), release: true }));
         assert_eq!(flags(|s| s["listenerPath"] = "/agent".into()).1, None, "without SCMP_ACT_NOTIFY it is ignored");
+    }
+
+    #[test]
+    fn the_process_closes_its_end_where_nothing_stands_against_closing() {
+        let released = |default: &str, rules: Value| {
+            let mut config = crate::spec::template();
+            let mut all = vec![json!({"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"})];
+            all.extend(rules.as_array().expect("a list").clone());
+            config["linux"]["seccomp"] = json!({"defaultAction": default, "listenerPath": "/agent", "syscalls": all});
+            let spec = crate::spec::Config::parse(&config.to_string()).expect("valid").spec;
+            match step(&spec).expect("a filter").expect("one").step {
+                InitStep::LoadSeccomp { listener: Some(listener), .. } => listener.release,
+                _ => panic!("somebody listens"),
+            }
+        };
+        let close = |action: &str| json!([{"names": ["open", "close"], "action": action}]);
+        let some = json!([{"names": ["close"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 5, "op": "SCMP_CMP_EQ"}]}]);
+        assert!(released("SCMP_ACT_ALLOW", json!([])) && released("SCMP_ACT_KILL", close("SCMP_ACT_ALLOW")));
+        assert!(!released("SCMP_ACT_KILL", json!([])) && !released("SCMP_ACT_KILL", some.clone()));
+        assert!(!released("SCMP_ACT_ALLOW", close("SCMP_ACT_NOTIFY")) && released("SCMP_ACT_ALLOW", some));
     }
 
     #[test]

@@ -50,6 +50,8 @@ struct Held {
     files: hook::Files,
     /// How many hooks have run.
     hooks_run: usize,
+    /// Where the filter's notifications come, until somebody else has it too.
+    notifications: Option<OwnedFd>,
 }
 
 /// Why the process cannot go on.
@@ -119,7 +121,15 @@ pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
 
 fn one_step(step: &InitStep, wires: &Wires<'_>, held: &mut Held) -> Result<(), Stop> {
     match step {
-        InitStep::AwaitStart => Ok(await_start(wires, &mut held.starter)?),
+        InitStep::AwaitStart => Ok(await_start(wires, held)?),
+        InitStep::LoadSeccomp { program, flags, listener: Some(listener) } => {
+            let notifications = program::load_notifying_filter(wires.sync, &program.instructions, *flags)?;
+            match listener.release {
+                true => held.notifications = Some(notifications),
+                false => std::mem::forget(notifications),
+            }
+            Ok(())
+        }
         InitStep::AwaitHooks => Ok(hook::await_hooks(wires.sync, &mut held.files)?),
         InitStep::RunHook { kind, hook } => {
             let arrays = &wires.hooks[held.hooks_run];
@@ -137,7 +147,10 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, held: &mut Held) -> Result<(), S
 fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
     match step {
         // Done above: they leave something to hold.
-        InitStep::AwaitStart | InitStep::AwaitHooks | InitStep::RunHook { .. } => Ok(()),
+        InitStep::AwaitStart
+        | InitStep::AwaitHooks
+        | InitStep::RunHook { .. }
+        | InitStep::LoadSeccomp { listener: Some(_), .. } => Ok(()),
         InitStep::HideFromTracers => sys::hide_from_tracers(),
         InitStep::JoinNamespace { namespace, path } => namespace::join(path, *namespace),
         InitStep::JoinContainer { namespaces, .. } => match wires.target {
@@ -190,8 +203,8 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
         }
         InitStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true).of(Call::Prctl),
         InitStep::CloseDescriptors { from } => sys::close_all_but(*from, [Some(wires.sync), wires.start]),
-        InitStep::LoadSeccomp { program, flags, listener } => {
-            program::load_filter(wires.sync, &program.instructions, *flags, listener.is_some())
+        InitStep::LoadSeccomp { program, flags, listener: None } => {
+            sys::load_seccomp_filter(&program.instructions, *flags).map(drop)
         }
         InitStep::Execute { candidates, .. } => Err(program::execute(candidates, wires.args, wires.env)),
     }
@@ -225,10 +238,12 @@ fn swap_root() -> Result<(), Failure> {
 
 /// Tells the parent that all is ready, and comes back when the container is started. From then on a failure is told to
 /// whoever started it.
-fn await_start(wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -> Result<(), Failure> {
+fn await_start(wires: &Wires<'_>, held: &mut Held) -> Result<(), Failure> {
     Message::Ready.send(wires.sync, None)?;
     // The parent answers once the container's state is on disk; without that nobody could find us again.
     wait_for_go(wires.sync)?;
+    // By now the agent has its own.
+    drop(held.notifications.take());
     if let Some(listener) = wires.start {
         let flags = rustix::net::SocketFlags::CLOEXEC;
         let connection = loop {
@@ -237,7 +252,7 @@ fn await_start(wires: &Wires<'_>, starter: &mut Option<OwnedFd>) -> Result<(), F
                 result => break result.of(Call::Accept4)?,
             }
         };
-        *starter = Some(connection);
+        held.starter = Some(connection);
     }
     Ok(())
 }

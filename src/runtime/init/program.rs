@@ -1,7 +1,7 @@
 //! The steps about the process itself: where it is, who it is, what it becomes.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, accessat, statat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
@@ -60,26 +60,19 @@ pub(super) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64,
     (0..64_u8).filter(|number| ambient & (1 << number) != 0).try_for_each(sys::raise_ambient)
 }
 
-/// With a listener the parent is told beforehand which number the descriptor for the notifications will have, the lowest
-/// free one (seccomp(2) makes it as open(2) would): the filter may forbid sending it, or may leave that to the agent who is
-/// still to get it. Here it stays open until execve.
-pub(super) fn load_filter(
+/// Loads a filter that asks somebody, and returns where it asks. The parent is told beforehand which number that descriptor
+/// will have, the lowest free one (seccomp(2) makes it as open(2) would): the filter may forbid sending it, or may leave that
+/// to the agent who is still to get it.
+pub(super) fn load_notifying_filter(
     sync: BorrowedFd<'_>,
     instructions: &[[u8; 8]],
     flags: u32,
-    notifies: bool,
-) -> Result<(), Failure> {
-    if !notifies {
-        return sys::load_seccomp_filter(instructions, flags).map(drop);
-    }
+) -> Result<OwnedFd, Failure> {
     let free = fcntl_dupfd_cloexec(sync, 0).of(Call::Fcntl)?;
     let number = free.as_raw_fd();
     drop(free);
     Message::Filter { number }.send(sync, None)?;
-    let listener = sys::load_seccomp_filter(instructions, flags)?;
-    // Closing it is a system call that the agent may be asked about, or that is forbidden.
-    std::mem::forget(listener);
-    Ok(())
+    sys::load_seccomp_filter(instructions, flags)?.ok_or(Call::Seccomp.failed(Errno::BADF))
 }
 
 /// The first candidate that is an executable file decides; else the most telling error.
