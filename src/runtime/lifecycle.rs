@@ -198,16 +198,16 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), RuntimeError> {
     }
     let connection = UnixStream::connect(entry.start_socket())
         .map_err(|cause| RuntimeError::io(format!("connect to the waiting process of {id}"), &cause))?;
-    let spec = || entry.config().map(|config| config.spec);
-    launch::started(connection.as_fd(), spec)?;
+    // Nobody else starts it from here on. What the process does now may take any time, or never end: hooks in the container
+    // (which may call us for it), an agent that decides on execve(2). Without the lock it can be looked at, and ended.
     let socket = entry.path().join("start.sock");
     std::fs::remove_file(&socket).map_err(|cause| RuntimeError::io(format!("remove {socket:?}"), &cause))?;
-    // A hook may call us for its container, so it runs without the lock. One that fails now ends the container (runtime.md,
-    // "Lifecycle", step 9).
-    let hooks = || entry.config().map(|config| config.spec);
-    let unlocked = entry.unlock();
-    after_start(&record, hooks).inspect_err(|_| {
-        drop(unlocked.and_then(|()| store.open(id)).and_then(|entry| tear_down(entry, Some(&record))));
+    entry.unlock()?;
+    let spec = || entry.config().map(|config| config.spec);
+    launch::started(connection.as_fd(), spec)?;
+    // A hook that fails now ends the container (runtime.md, "Lifecycle", step 9).
+    after_start(&record, spec).inspect_err(|_| {
+        drop(store.open(id).and_then(|entry| tear_down(entry, Some(&record))));
     })
 }
 

@@ -138,3 +138,25 @@ fn a_bad_one_at_start_ends_the_container() {
         machine.assert_clean();
     }
 }
+
+/// A `start` that hangs has no lock: the container can be looked at, and ended, and `start` with it.
+#[test]
+fn one_that_never_ends_keeps_nobody_from_ending_the_container() {
+    let machine = machine();
+    let bundle = machine.bundle("endless");
+    bundle.args(&["true"]);
+    let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", "while :; do sleep 1000; done"]}]);
+    bundle.edit(|config| config["hooks"] = json!({"startContainer": hook}));
+    machine.quiet(&["create", "--bundle", bundle.path(), "endless"]);
+    let mut start = std::process::Command::new(machine.binary()).args(["start", "endless"]).spawn().expect("it starts");
+    let status = || {
+        let state: Value = serde_json::from_str(&machine.glassbox(["state", "endless"]).stdout).expect("JSON");
+        state["status"].clone()
+    };
+    crate::support::wait_until("the hook runs", || status() == "running");
+    let again = machine.glassbox(["start", "endless"]);
+    assert!(again.stderr.contains("cannot start container \"endless\" in the running state"), "{}", again.stderr);
+    assert!(start.try_wait().expect("our child").is_none(), "it waits for its hook");
+    machine.quiet(&["delete", "--force", "endless"]);
+    start.wait().expect("our child");
+}
