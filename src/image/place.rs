@@ -1,11 +1,14 @@
 //! All or nothing: a directory is made under a name of its own beside its destination, and renamed when it is whole.
+//!
+//! Whoever makes one holds a lock on it (flock(2)), which goes with the process: one without a lock is what a kill -9 has
+//! left, and the next to come removes it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::ImageError;
@@ -47,9 +50,8 @@ impl Place {
                 }
             }
         }
-        let temporary = new_directory(parent.as_fd()).map_err(told)?;
-        let flags = open | OFlags::RDONLY | OFlags::NOFOLLOW;
-        let directory = rustix::fs::openat(&parent, &temporary, flags, Mode::empty()).map_err(told)?;
+        remove_abandoned(parent.as_fd());
+        let (temporary, directory) = new_directory(parent.as_fd()).map_err(told)?;
         let (destination, name) = (destination.to_path_buf(), name.to_os_string());
         Ok(Place { destination, parent, name, temporary, directory, done: false })
     }
@@ -93,14 +95,59 @@ impl Drop for Place {
     }
 }
 
-fn new_directory(parent: BorrowedFd<'_>) -> rustix::io::Result<OsString> {
+/// What the names of all directories in the making begin with.
+const PREFIX: &str = ".glassbox-unpack-";
+
+/// A new directory, open and locked.
+fn new_directory(parent: BorrowedFd<'_>) -> rustix::io::Result<(OsString, OwnedFd)> {
     let mut number = 0_u64;
     loop {
-        let name = format!(".glassbox-unpack-{}-{number}", std::process::id());
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        number += 1;
         match rustix::fs::mkdirat(parent, &name, Mode::RWXU) {
-            Ok(()) => return Ok(OsStr::new(&name).to_os_string()),
-            Err(Errno::EXIST) => number += 1,
+            Ok(()) => {}
+            Err(Errno::EXIST) => continue,
             Err(errno) => return Err(errno),
+        }
+        // Until it is locked, somebody who cleans up may take it for abandoned: then there is another number.
+        if let Some(directory) = locked(parent, OsStr::new(&name))? {
+            return Ok((OsString::from(name), directory));
+        }
+    }
+}
+
+/// Opens and locks the directory `name`; none where somebody else has it, or it is gone by the time it is ours.
+fn locked(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Option<OwnedFd>> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        opened => opened?,
+    };
+    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
+    }
+    let ours = rustix::fs::fstat(&directory)?;
+    match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino) => Ok(Some(directory)),
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Removes directories of ours that nobody is making any more. What cannot be removed holds up nobody.
+fn remove_abandoned(parent: BorrowedFd<'_>) {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(above) = rustix::fs::openat(parent, ".", flags, Mode::empty()) else { return };
+    let Ok(names) = rustix::fs::Dir::read_from(&above) else { return };
+    let me = rustix::process::geteuid().as_raw();
+    let begun = |name: &[u8]| name.starts_with(PREFIX.as_bytes());
+    for entry in names.flatten().filter(|entry| begun(entry.file_name().to_bytes())) {
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        let Ok(Some(directory)) = locked(parent, name) else { continue };
+        if rustix::fs::fstat(&directory).is_ok_and(|found| found.st_uid == me) {
+            let _ = remove_tree(parent, name.as_bytes());
+            let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
         }
     }
 }
@@ -126,6 +173,22 @@ mod tests {
         assert_eq!(names(directory.path()).len(), 1);
         drop(place);
         assert_eq!(names(directory.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_kill_9_left_goes_when_the_next_comes_and_what_is_being_made_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let left = directory.path().join(".glassbox-unpack-1-0");
+        fs::create_dir_all(left.join("rootfs/etc")).unwrap();
+        fs::write(left.join("rootfs/etc/passwd"), "root").unwrap();
+        fs::write(directory.path().join(".glassbox-unpack-file"), "no directory").unwrap();
+        let first = Place::new(&directory.path().join("first")).unwrap();
+        assert!(!left.exists());
+        let second = Place::new(&directory.path().join("second")).unwrap();
+        first.subdirectory("x").unwrap();
+        first.finish().unwrap();
+        second.finish().unwrap();
+        assert_eq!(names(directory.path()), [".glassbox-unpack-file", "first", "second"]);
     }
 
     #[test]
