@@ -109,7 +109,7 @@ impl SortBy {
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let screen =
         args.number.is_none() && args.format.is_none() && output::moves_cursor() && std::io::stdin().is_terminal();
-    match &args.replay {
+    let ended = match &args.replay {
         Some(path) => replay(args, path, screen)?,
         None => {
             let scope = Scope::new(args.what.as_deref(), global)?;
@@ -118,13 +118,16 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
             let mut looks = Looks { scope, started: Instant::now(), last: None, record };
             if screen {
                 let app = start(args, App::live(&header.what));
-                live::show(app, Duration::from_secs_f64(args.interval), Some(&mut looks))?;
+                live::show(app, Duration::from_secs_f64(args.interval), Some(&mut looks))?
             } else {
                 batch(args, &header, &mut looks)?;
+                None
             }
         }
-    }
-    Ok(ExitCode::SUCCESS)
+    };
+    // As a shell counts who was ended by a signal.
+    let code = ended.map_or(0, |signal| u8::try_from(128 + signal).unwrap_or(u8::MAX));
+    Ok(ExitCode::from(code))
 }
 
 /// Seconds, as a person writes them; the kernel's own averages change every two seconds, its counters at once.
@@ -240,7 +243,8 @@ fn lines(args: &Args, frame: &Frame, before: Option<&Frame>, first: bool) -> Str
     format!("{gap}{}\n{lines}", table::heading(width))
 }
 
-fn replay(args: &Args, path: &Path, screen: bool) -> anyhow::Result<()> {
+/// Shows or prints a recording; returns the signal that ended the screen.
+fn replay(args: &Args, path: &Path, screen: bool) -> anyhow::Result<Option<i32>> {
     let Recording { header, frames } = recording(path)?;
     if screen {
         let what = format!("{} on {}, {}", header.what, header.host, header.started);
@@ -259,7 +263,7 @@ fn replay(args: &Args, path: &Path, screen: bool) -> anyhow::Result<()> {
             false => output::print(&lines(args, frame, before, at == 0))?,
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Reads a recording, for `plot` too.

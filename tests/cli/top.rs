@@ -114,3 +114,41 @@ fn no_colour_is_sent_where_it_is_refused() {
     assert!(colours(&typed(keys, "-u NO_COLOR")), "a kill is red");
     assert!(!colours(&typed(keys, "NO_COLOR=1")), "or not");
 }
+
+/// Whoever is ended leaves the terminal to a shell that has to be typed to.
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+    use nix::unistd::Pid;
+    use std::time::{Duration, Instant};
+
+    let size = nix::pty::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let pty = nix::pty::openpty(Some(&size), None).expect("a terminal");
+    let end = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
+    let cooked = || {
+        let flags = tcgetattr(&pty.slave).expect("a terminal").local_flags;
+        flags.contains(LocalFlags::ICANON | LocalFlags::ECHO)
+    };
+    // Somebody reads what is drawn, or the terminal fills up.
+    let mut screen = std::fs::File::from(pty.master.try_clone().expect("a descriptor"));
+    std::thread::spawn(move || std::io::copy(&mut screen, &mut std::io::sink()));
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let mut top = Command::new(env!("CARGO_BIN_EXE_glassbox"))
+            .args(["top", "--replay", RECORDING])
+            .env("TERM", "xterm")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .expect("it starts");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while cooked() {
+            assert!(Instant::now() < deadline, "it never took the terminal");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        kill(Pid::from_raw(top.id() as i32), signal).expect("our child");
+        assert_eq!(top.wait().expect("our child").code(), Some(128 + signal as i32));
+        assert!(cooked(), "left raw by {signal}");
+    }
+}

@@ -7,17 +7,27 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 
 use super::Looks;
 use crate::commands::output;
+use crate::lab::interrupt::Interrupt;
 use crate::view::top::app::{App, Key};
 use crate::view::top::screen;
 
+/// How long a signal may go unnoticed.
+const SIGNALS: Duration = Duration::from_millis(200);
+
 /// Shows the view until a key ends it. With `looks` it is live, without it a recording.
-pub(super) fn show(mut app: App, interval: Duration, mut looks: Option<&mut Looks>) -> anyhow::Result<()> {
+///
+/// Returns the signal that ended it, where one did: the terminal is given back first.
+pub(super) fn show(mut app: App, interval: Duration, mut looks: Option<&mut Looks>) -> anyhow::Result<Option<i32>> {
     let colour = output::colour();
+    let interrupt = Interrupt::take_over().context("cannot take signals")?;
     let mut terminal = ratatui::try_init().context("cannot take the terminal")?;
-    let ended = (|| -> anyhow::Result<()> {
+    let ended = (|| -> anyhow::Result<Option<i32>> {
         // A live view looks at once; a recording shows its first look until the next is due.
         let mut due = if looks.is_some() { Instant::now() } else { Instant::now() + interval };
         loop {
+            if let Some(signal) = interrupt.came() {
+                return Ok(Some(signal));
+            }
             if Instant::now() >= due {
                 match &mut looks {
                     Some(looks) => app.push(looks.next()?),
@@ -28,12 +38,12 @@ pub(super) fn show(mut app: App, interval: Duration, mut looks: Option<&mut Look
             }
             // Keys between two looks are answered at once.
             terminal.draw(|frame| screen::draw(frame, &app, colour)).context("cannot draw on the terminal")?;
-            let wait = due.saturating_duration_since(Instant::now());
+            let wait = due.saturating_duration_since(Instant::now()).min(SIGNALS);
             if event::poll(wait).context("cannot wait for a key")?
                 && let Some(key) = key(&event::read().context("cannot read a key")?)
                 && (key == End::Now || matches!(key, End::Key(key) if app.key(key)))
             {
-                return Ok(());
+                return Ok(None);
             }
         }
     })();
