@@ -1,5 +1,7 @@
 //! Whether the kernel has a call, asked by a use of it that can change nothing.
 
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
 use rustix::io::Errno;
 
 use super::clone::last_errno;
@@ -26,5 +28,21 @@ pub fn clone_into_cgroup() -> Result<(), Errno> {
         },
         0 => std::process::abort(),
         _ => Err(Errno::INVAL),
+    }
+}
+
+/// Makes a VM by the open /dev/kvm, and lets go of it (KVM_CREATE_VM; Documentation/virt/kvm/api.rst). EBUSY where another
+/// hypervisor holds the processor's extensions.
+pub fn make_vm(kvm: BorrowedFd<'_>) -> Result<(), Errno> {
+    /// _IO(KVMIO, 0x01)
+    const KVM_CREATE_VM: libc::c_ulong = 0xae01;
+    // SAFETY: this ioctl takes a number; on another device than KVM's it is refused with ENOTTY.
+    match unsafe { libc::ioctl(kvm.as_raw_fd(), KVM_CREATE_VM, 0) } {
+        -1 => Err(last_errno()),
+        // SAFETY: the result is a descriptor that the kernel just made for us.
+        vm => {
+            drop(unsafe { OwnedFd::from_raw_fd(vm) });
+            Ok(())
+        }
     }
 }

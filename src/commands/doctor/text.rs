@@ -179,7 +179,7 @@ mod tests {
         TOOLS
           ok       labs             unshare nsenter mount ip
           ok       test VM          qemu-system-x86_64 mke2fs
-          ok       KVM              /dev/kvm opens
+          ok       KVM              /dev/kvm makes a VM (whether it boots is not tried)
           ok       peers            runc crun
 
         Containers run here, and nothing falls short.
@@ -234,7 +234,7 @@ mod tests {
         TOOLS
           ok       labs             unshare nsenter mount ip
           ok       test VM          qemu-system-x86_64 mke2fs
-          ok       KVM              /dev/kvm opens
+          ok       KVM              /dev/kvm makes a VM (whether it boots is not tried)
           ok       peers            runc crun
 
         Containers cannot fully run here: 4 missing, 2 limited.

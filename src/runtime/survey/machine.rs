@@ -1,6 +1,7 @@
 //! Facts about the kernel, about who asks, and about the programs that are installed.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -9,11 +10,14 @@ use rustix::fs::{CWD, Mode, OFlags};
 use serde::Serialize;
 
 use super::attempt::Outcome;
+use crate::sys::feature;
 
 /// The kernel and the machine under it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct KernelFacts {
+    /// /proc is mounted; without it most of what is below cannot be known.
+    pub proc: bool,
     /// As `uname -r` has it.
     pub release: String,
     /// As `uname -m` has it.
@@ -93,6 +97,7 @@ pub fn kernel() -> KernelFacts {
     let meminfo = read("/proc/meminfo");
     let release = uname.release().to_string_lossy().into_owned();
     KernelFacts {
+        proc: Path::new("/proc/self/stat").exists(),
         machine: uname.machine().to_string_lossy().into_owned(),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         memory: meminfo_bytes(&meminfo, "MemTotal"),
@@ -160,9 +165,10 @@ pub fn which(name: &str) -> Option<String> {
     found.into_iter().find(|path| executable(path)).map(|path| path.to_string_lossy().into_owned())
 }
 
-/// Opens /dev/kvm as QEMU does.
-pub fn open_kvm() -> Outcome {
-    Outcome::from(rustix::fs::openat(CWD, c"/dev/kvm", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map(drop))
+/// Makes a VM without CPUs and memory by /dev/kvm, as QEMU begins: that the device opens says little.
+pub fn make_vm() -> Outcome {
+    let device = rustix::fs::openat(CWD, c"/dev/kvm", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    Outcome::from(device.and_then(|device| feature::make_vm(device.as_fd())))
 }
 
 fn read(path: &str) -> String {

@@ -36,7 +36,7 @@ pub struct Facts {
     pub rootless: RootlessFacts,
     /// Programs by name, with the path where PATH has them.
     pub tools: BTreeMap<String, Option<String>>,
-    /// What opening /dev/kvm for reading and writing answered.
+    /// What opening /dev/kvm and making a VM by it answered.
     pub kvm: Outcome,
 }
 
@@ -72,7 +72,7 @@ pub fn gather(try_in_child: impl Fn(Attempt) -> Outcome) -> Facts {
         cgroup: cgroup::gather(),
         rootless: machine::rootless(),
         tools: tools.into_iter().map(|name| (name.clone(), machine::which(&name))).collect(),
-        kvm: machine::open_kvm(),
+        kvm: machine::make_vm(),
         kernel,
     }
 }

@@ -109,7 +109,14 @@ pub fn all() -> Vec<(&'static str, Facts)> {
                 (unified.swap_limit, unified.nsdelegate) = (Some(false), false);
             }),
         ),
-        ("root of a user namespace", changed(debian_vm(), |facts| facts.user.in_user_namespace = true)),
+        (
+            "root of a user namespace",
+            changed(debian_vm(), |facts| {
+                facts.user.in_user_namespace = true;
+                facts.features.insert(Feature::DeviceFilter, refused("EPERM"));
+            }),
+        ),
+        ("no /proc", no_proc()),
     ]
 }
 
@@ -149,8 +156,20 @@ pub fn debian_vm() -> Facts {
     }
 }
 
+/// Nothing is mounted on /proc: nothing can be read there, and nothing tried in a child.
+fn no_proc() -> Facts {
+    changed(debian_vm(), |facts| {
+        let untried = Outcome::Untried("/proc/self/exe: No such file or directory (os error 2)".to_string());
+        facts.kernel.proc = false;
+        facts.cgroup = CgroupFacts::default();
+        facts.namespaces = namespaces(&untried, &untried);
+        facts.features = Feature::ALL.map(|feature| (feature, untried.clone())).into();
+    })
+}
+
 fn debian_kernel() -> KernelFacts {
     KernelFacts {
+        proc: true,
         release: "6.1.0-40-cloud-amd64".to_string(),
         machine: "x86_64".to_string(),
         cpus: 2,

@@ -1,7 +1,7 @@
 //! Cgroups: which version, which controllers, and whether they are ours to use.
 
 use super::super::cgroup::{Group, USUAL, Unified};
-use super::{Area, Facts, Finding, Verdict};
+use super::{Area, Facts, Finding, MOUNT_PROC, Verdict};
 
 /// Controllers of limits that nearly every config and every pod asks for.
 const NEEDED: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
@@ -37,6 +37,9 @@ fn seat<'a>(facts: &Facts, unified: &'a Unified) -> &'a Group {
 
 fn not_mounted(facts: &Facts) -> Finding {
     let finding = |found: String| Area::Cgroups.ok("mode", "mode", found);
+    if !facts.kernel.proc {
+        return finding("unknown: /proc is not mounted".into()).short(Verdict::Missing, NO_LIMITS, MOUNT_PROC);
+    }
     if !facts.cgroup.supported {
         let remedy = "boot a kernel with cgroup v2 (4.5 or newer, CONFIG_CGROUPS)";
         return finding("none: this kernel has no cgroup2 file system".into()).short(

@@ -2,7 +2,7 @@
 
 use super::super::attempt::{Feature, Outcome};
 use super::super::machine::Loadable;
-use super::{Area, Facts, Finding, Verdict};
+use super::{Area, Facts, Finding, MOUNT_PROC, Verdict};
 
 /// `cgroup.kill`, the youngest thing that glassbox uses, came with Linux 5.14 (cgroup-v2.rst).
 const OLDEST: (u32, u32) = (5, 14);
@@ -10,6 +10,7 @@ const OLDEST: (u32, u32) = (5, 14);
 /// The findings about the kernel.
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![version(facts)];
+    findings.extend(proc(facts));
     findings.extend(facts.features.iter().map(|(feature, outcome)| call(facts, *feature, outcome)));
     findings.extend([seccomp(facts), overlay(facts), pressure(facts)]);
     findings
@@ -24,6 +25,12 @@ fn version(facts: &Facts) -> Finding {
     let (major, minor) = OLDEST;
     let why = "cgroup.kill is not there, so a container cannot be ended for sure";
     finding(format!("{release}, older than {major}.{minor}")).short(Verdict::Missing, why, newer(OLDEST))
+}
+
+fn proc(facts: &Facts) -> Option<Finding> {
+    let why = "what this machine offers is told there, and a start writes files of it";
+    let finding = Area::Kernel.ok("proc", "/proc", "not mounted");
+    (!facts.kernel.proc).then(|| finding.short(Verdict::Missing, why, MOUNT_PROC))
 }
 
 fn newer((major, minor): (u32, u32)) -> String {
@@ -56,7 +63,16 @@ fn call(facts: &Facts, feature: Feature, outcome: &Outcome) -> Finding {
         let found = format!("{outcome}: came with Linux {}.{}", since.0, since.1);
         return finding(found).short(Verdict::Missing, why, newer(since));
     }
-    // mount(2) and bpf(2) and their kin refuse whoever lacks CAP_SYS_ADMIN, and say nothing about the kernel by that.
+    if let Some(untried) = facts.untried(outcome) {
+        return finding(outcome.to_string()).short(Verdict::Missing, why, untried);
+    }
+    // mount(2) and bpf(2) and their kin refuse whoever lacks CAP_SYS_ADMIN, some of them in the first user namespace, and say
+    // nothing about the kernel by that.
+    if outcome.is("EPERM") && facts.user.in_user_namespace {
+        let why = "asked by root of a user namespace, the kernel does not tell whether it works";
+        let remedy = facts.open_the_container().unwrap_or("run this as root of the machine itself".into());
+        return finding("EPERM: only the machine's root may".into()).short(Verdict::Limited, why, remedy);
+    }
     if outcome.is("EPERM") && facts.user.uid != 0 {
         let why = "asked by an ordinary user, the kernel does not tell whether it works";
         return finding("EPERM: only root may".into()).short(Verdict::Limited, why, "sudo glassbox doctor");

@@ -9,9 +9,12 @@ mod tools;
 
 use serde::Serialize;
 
-use super::Facts;
+use super::{Facts, Outcome};
 
 pub use tools::names as tools_of;
+
+/// Where nothing can be known of the machine.
+const MOUNT_PROC: &str = "sudo mount -t proc proc /proc";
 
 /// How well something does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -127,6 +130,15 @@ impl Finding {
 }
 
 impl Facts {
+    /// What to do about an attempt that could not be made; none where it was.
+    fn untried(&self, outcome: &Outcome) -> Option<String> {
+        let remedy = || match self.kernel.proc {
+            true => "glassbox doctor once more: it could not run itself".to_string(),
+            false => MOUNT_PROC.to_string(),
+        };
+        matches!(outcome, Outcome::Untried(_)).then(remedy)
+    }
+
     /// The caller acts as root: it has CAP_SYS_ADMIN, which making namespaces and mounts takes.
     fn privileged(&self) -> bool {
         self.has_capability("CAP_SYS_ADMIN")
@@ -277,7 +289,10 @@ mod tests {
           limited: cgroups.swap cgroups.nsdelegate kernel.psi
         root of a user namespace
           missing: nothing
-          limited: privileges.root
+          limited: privileges.root kernel.device_filter
+        no /proc
+          missing: cgroups.mode namespaces.mnt namespaces.pid namespaces.net namespaces.ipc namespaces.uts namespaces.user namespaces.cgroup kernel.proc kernel.fsopen kernel.open_tree kernel.move_mount kernel.pidfd_open kernel.openat2 kernel.clone_into_cgroup kernel.close_range kernel.mount_setattr kernel.device_filter
+          limited: namespaces.time
         ");
     }
 

@@ -25,6 +25,9 @@ fn one(facts: &Facts, namespace: Namespace) -> Finding {
 
 /// What a refusal means, by unshare(2) and user_namespaces(7), and what mends it.
 fn refused(facts: &Facts, namespace: Namespace, outcome: &Outcome) -> (String, String) {
+    if let Some(remedy) = facts.untried(outcome) {
+        return (outcome.to_string(), remedy);
+    }
     let limit = facts.namespaces[&namespace].limit;
     let users_limit = facts.namespaces.get(&Namespace::User).and_then(|user| user.limit);
     if outcome.is("ENOSPC") {

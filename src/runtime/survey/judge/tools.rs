@@ -56,7 +56,7 @@ fn kvm(facts: &Facts) -> Finding {
     let finding = |found: String| Area::Tools.ok("kvm", "KVM", found);
     let why = "the test VM is emulated, which is many times slower";
     if facts.kvm.works() {
-        return finding("/dev/kvm opens".into());
+        return finding("/dev/kvm makes a VM (whether it boots is not tried)".into());
     }
     if facts.kvm.is("ENOENT") {
         let remedy = match &facts.user.container {
