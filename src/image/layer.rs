@@ -217,3 +217,31 @@ impl<R: Read> Read for Watched<'_, R> {
         Ok(n)
     }
 }
+
+/// Decompresses a layer and reads every entry of it with its data, and makes nothing. For the fuzzer (fuzz/targets/layer.rs).
+#[cfg(fuzzing)]
+pub fn read_layer(bytes: &[u8]) -> Result<u64, String> {
+    const ENOUGH: u64 = 8 << 20;
+    let plain = Compression::detect(bytes).reader(bytes).map_err(|error| error.to_string())?;
+    let mut tar = Vec::new();
+    plain.take(ENOUGH).read_to_end(&mut tar).map_err(|error| error.to_string())?;
+    let mut archive = Archive::new(&tar[..]);
+    let mut entries = 0;
+    loop {
+        match archive.next() {
+            Ok(None) => return Ok(entries),
+            Ok(Some(entry)) => {
+                let mut data = Vec::new();
+                archive.read_to_end(&mut data).map_err(|error| error.to_string())?;
+                if let Some(sparse) = entry.sparse {
+                    let held: u64 = sparse.segments.iter().map(|(_, length)| length).sum();
+                    assert_eq!(held, entry.size, "a map that was checked");
+                }
+                assert!(!entry.path.contains(&0) && data.len() as u64 <= entry.size);
+                entries += 1;
+            }
+            Err(ArchiveError { cause: Cause::Malformed(told), .. }) => return Err(told),
+            Err(ArchiveError { cause: Cause::Read(error), .. }) => return Err(error.to_string()),
+        }
+    }
+}

@@ -33,6 +33,8 @@ use serde_json::Value;
 pub use convert::config_json;
 pub use digest::Digest;
 pub use error::{EntryError, ImageError};
+#[cfg(fuzzing)]
+pub use layer::read_layer;
 pub use limits::Limits;
 pub use name::{ImageName, Transport};
 pub use place::Place;
