@@ -59,6 +59,29 @@ test-engines: ## podman, docker and containerd with glassbox as their runtime, i
 test-6.12: ## the VM's tests under Linux 6.12
 	@$(MAKE) --no-print-directory test-vm KERNELS=6.12
 
+# Seconds of `make soak`, and of each target of `make fuzz`; which targets those are.
+SOAK_SECONDS ?= 1800
+FUZZ_SECONDS ?= 600
+FUZZ ?= spec validation plan seccomp layer quantity pod
+SEED = $(if $(GLASSBOX_SEED),--env GLASSBOX_SEED=$(GLASSBOX_SEED))
+
+.PHONY: soak
+soak: ## half an hour of everything at random in the VM; SOAK_SECONDS, GLASSBOX_SEED
+	@rootfs-scripts/install-tools build vm
+	rootfs-scripts/vm test --timeout $$(($(SOAK_SECONDS) + 900)) --env SOAK_SECONDS=$(SOAK_SECONDS) $(SEED) -- --nocapture soak::
+
+.PHONY: endure
+endure: ## 1000 containers and 150 times kill -9 in the VM; GLASSBOX_SEED
+	@rootfs-scripts/install-tools build vm
+	rootfs-scripts/vm test --memory 3G --env GLASSBOX_ENDURE=full $(SEED) -- --nocapture endurance::
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for ten minutes; FUZZ="layer pod", FUZZ_SECONDS
+	@rootfs-scripts/install-tools fuzz
+	@set -e; for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+	env -u RUSTFLAGS cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	-max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10; done
+
 .PHONY: bench
 bench: ## what starts and many containers, pods and layers cost, beside runc and crun; BENCH=--vm for the VM
 	@rootfs-scripts/install-tools build vm

@@ -7,12 +7,12 @@
 //! | /dev has the devices that it says | `a_device_is_the_one_that_its_name_says` |
 //! | what is masked stays masked | `a_mask_is_the_null_device_or_the_start_fails` |
 //! | a terminal is one | `a_terminal_comes_from_devpts`, `a_console_socket_with_a_long_path_is_refused_…` |
-//! | our executable cannot be written | `our_own_executable_cannot_be_written_by_a_container` |
+//! | our executable cannot be written | `our_own_executable_cannot_be_written_…`, `a_program_without_a_file_runs_from_…` |
 //! | nobody inside looks into us | `a_process_of_ours_is_closed_to_those_without_power_over_it` |
 //! | no descriptor of the host's leaks in | `no_descriptor_of_the_host_gets_in` |
 //! | the working directory lies in the container | `the_working_directory_lies_in_the_container` |
 //! | exec gives no more than the start did | `exec_is_held_to_what_the_start_was` |
-//! | what is done is on record before it is done | `runtime::what_a_kill_9_leaves_delete_force_removes` |
+//! | what is done is on record before it is done | `endurance::what_a_kill_9_leaves_delete_force_removes` |
 //! | a process is more than its number | `a_process_id_that_belongs_to_another_by_now_is_left_alone` |
 //! | a container's cgroup is its own | `cgroups_of_others_are_out_of_reach`, `runtime::a_cgroup_of_somebody_else_is_left_alone` |
 //! | a hook holds nobody up | `a_hook_that_does_not_end_is_ended_with_all_it_started` |
@@ -39,7 +39,7 @@ fn inside(machine: &Machine, bundle: &Bundle, line: &str) -> Output {
 }
 
 fn refused(machine: &Machine, bundle: &Bundle, words: &[&str]) {
-    let output = machine.glassbox(["create", "--bundle", bundle.path(), "refused"]);
+    let output = machine.to_files(&["create", "--bundle", bundle.path(), "refused"]);
     assert_eq!((output.status, output.stdout.as_str()), (1, ""), "{words:?}: {}", output.stderr);
     for word in words {
         assert!(output.stderr.contains(word), "{word:?} is missing from {}", output.stderr);
@@ -80,8 +80,11 @@ fn links_of_the_rootfs_lead_no_mount_to_the_host() {
         let file = format!("/{link}/f{number}");
         add_mount(&bundle, json!({"destination": file, "type": "none", "source": source, "options": ["bind"]}));
     }
-    let ran = inside(&machine, &bundle, &format!("ls {}", victim.display()));
-    assert_eq!((ran.status, ran.stdout.as_str()), (0, "f0\nf1\nt0\nt1\n"), "{}", ran.stderr);
+    let victims = victim.display();
+    let points = format!("cut -d' ' -f5 /proc/self/mountinfo | sed -n 's,^{victims}/,mount ,p' | sort");
+    let ran = inside(&machine, &bundle, &format!("ls {victims}; {points}"));
+    let made = "f0\nf1\nt0\nt1\nmount f0\nmount f1\nmount t0\nmount t1\n";
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, made), "{}", ran.stderr);
     untouched(&victim);
 }
 
@@ -94,6 +97,9 @@ fn a_rootfs_that_changes_under_us_leads_no_mount_to_the_host() {
     let (place, link) = (bundle.rootfs().join("place"), bundle.rootfs().join("link"));
     fs::create_dir(&place).expect("ours");
     symlink(&victim, &link).expect("ours");
+    // The link leads somewhere inside as well: a start need not fail for it, and goes on to the next mount.
+    let inner = bundle.rootfs().join(victim.strip_prefix("/").expect("it is absolute"));
+    fs::create_dir_all(&inner).expect("the rootfs is ours");
     for number in 0..20 {
         add_mount(&bundle, json!({"destination": format!("/place/d{number}"), "type": "tmpfs", "source": "tmpfs"}));
     }
@@ -109,7 +115,7 @@ fn a_rootfs_that_changes_under_us_leads_no_mount_to_the_host() {
             }
         });
         for _ in 0..6 {
-            // It may fail, where the link leads nowhere inside; what counts is the host.
+            // It may fail, where a directory is made in one and looked for in the other; what counts is the host.
             machine.glassbox(["run", "--bundle", bundle.path(), "race"]);
         }
         done.store(true, Ordering::Relaxed);
@@ -222,12 +228,17 @@ fn a_mask_is_the_null_device_or_the_start_fails() {
 fn a_console_socket_with_a_long_path_is_refused_before_anything_is_done() {
     let machine = machine();
     let bundle = machine.bundle("console");
-    bundle.edit(|config| config["process"]["terminal"] = true.into());
+    let mark = machine.directory().join("mark");
+    bundle.edit(|config| {
+        config["process"]["terminal"] = true.into();
+        config["hooks"] = json!({"createRuntime": [{"path": "/bin/touch", "args": ["touch", mark]}]});
+    });
     let long = machine.directory().join("x".repeat(120));
     let long = long.to_str().expect("UTF-8");
     let output = machine.glassbox(["create", "--console-socket", long, "--bundle", bundle.path(), "console"]);
     assert_eq!(output.status, 1);
     assert!(output.stderr.contains("console"), "{}", output.stderr);
+    assert!(!mark.exists(), "the container was half made by then");
     machine.assert_clean();
     // And one that never answers holds nobody up.
     let socket = machine.directory().join("silent");
@@ -242,6 +253,28 @@ fn a_console_socket_with_a_long_path_is_refused_before_anything_is_done() {
     ]);
     machine.quiet(&["delete", "--force", "console"]);
     drop(listener);
+}
+
+/// Where no mount of ours can stand behind it, a sealed copy does: here, because the file has no name any more.
+#[test]
+fn a_program_without_a_file_runs_from_a_sealed_copy() {
+    let machine = machine();
+    let binary = machine.directory().join("glassbox");
+    fs::copy(machine.binary(), &binary).expect("there is room");
+    let bundle = machine.bundle("copy");
+    bundle.args(&["true"]);
+    let create = format!(
+        "exec 3<{0}; rm {0}; exec /proc/self/fd/3 create --bundle {1} copy >/dev/null 2>&1",
+        binary.display(),
+        bundle.path()
+    );
+    assert_eq!(sh(&create).status, 0);
+    let exe = format!("/proc/{}/exe", pid(&machine, "copy"));
+    let name = fs::read_link(&exe).expect("root may look").display().to_string();
+    assert!(name.starts_with("/memfd:glassbox"), "{name}");
+    let held = fs::File::open(&exe).expect("root may look");
+    machine.quiet(&["delete", "--force", "copy"]);
+    assert_eq!(written(&held), Err(libc::EPERM));
 }
 
 /// What a container that had our file open for reading can do with it once we are gone (CVE-2019-5736): here, write the
@@ -337,6 +370,18 @@ fn the_working_directory_lies_in_the_container() {
         assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{fd}: {}", ran.stderr);
         assert!(ran.stderr.contains(&format!("/proc/self/fd/{fd}")), "{fd}: {}", ran.stderr);
     }
+    // And in one more process of a container that runs.
+    bundle.args(&["sleep", "60"]);
+    bundle.edit(|config| config["process"]["cwd"] = "/".into());
+    machine.quiet(&["run", "--detach", "--bundle", bundle.path(), "cwd"]);
+    for fd in 3..10 {
+        let line = format!(
+            "exec 3</ 4</; exec \"$GLASSBOX\" exec --preserve-fds 2 --cwd /proc/self/fd/{fd} cwd cat etc/hostname </dev/null"
+        );
+        let ran = sh(&line);
+        assert_eq!((ran.status, ran.stdout.as_str()), (255, ""), "{fd}: {}", ran.stderr);
+    }
+    machine.quiet(&["delete", "--force", "cwd"]);
 }
 
 #[test]
@@ -385,7 +430,7 @@ fn cgroups_of_others_are_out_of_reach() {
         *config = good.clone();
         config["linux"]["cgroupsPath"] = "/frozen".into();
     });
-    let output = machine.glassbox(["create", "--bundle", bundle.path(), "frozen"]);
+    let output = machine.to_files(&["create", "--bundle", bundle.path(), "frozen"]);
     assert!(output.status == 1 && output.stderr.contains("is frozen"), "{}", output.stderr);
     fs::remove_dir(frozen).expect("it is empty");
     // Without a cgroup namespace a container sees its own part of the tree, and sees it only.
@@ -442,10 +487,17 @@ fn a_terminal_comes_from_devpts() {
             .retain(|mount| !mount["destination"].as_str().expect("a text").starts_with("/dev"));
         config["linux"]["maskedPaths"] = json!([]);
     });
+    // A devpts of the container's own choice, where its lookalikes find terminals.
+    add_mount(&bundle, json!({"destination": "/dev/pts/pts", "type": "devpts", "source": "devpts"}));
     let pts = bundle.rootfs().join("dev/pts");
-    fs::create_dir_all(&pts).expect("ours");
-    for make in ["touch ptmx", "rm ptmx; ln -s ../ptmx ptmx", "rm ptmx; mknod ptmx c 1 3", "rm ptmx; mknod ptmx c 5 2"]
-    {
+    fs::create_dir_all(pts.join("pts")).expect("ours");
+    for make in [
+        "touch ptmx",
+        "rm ptmx; ln -s ../ptmx ptmx",
+        "rm ptmx; ln -s pts/ptmx ptmx",
+        "rm ptmx; mknod ptmx c 1 3",
+        "rm ptmx; mknod -m 666 ptmx c 5 2",
+    ] {
         assert_eq!(sh(&format!("cd {}; {make}", pts.display())).status, 0);
         bundle.args(&["true"]);
         let output = machine.glassbox(["run", "--bundle", bundle.path(), "terminal"]);

@@ -11,6 +11,7 @@ mod control;
 mod cost;
 mod defences;
 mod doctor;
+mod endurance;
 mod equivalence;
 mod events;
 mod exec;
@@ -28,6 +29,7 @@ mod qos;
 mod readme;
 mod runtime;
 mod seccomp;
+mod soak;
 #[allow(dead_code)]
 mod support;
 mod view;

@@ -404,23 +404,6 @@ fn an_id_is_used_once() {
 }
 
 #[test]
-fn eight_creates_of_one_id_make_one_container() {
-    let machine = machine();
-    let bundle = waiting(&machine, "race");
-    let start = || {
-        let mut command = Command::new(machine.binary());
-        command.args(["create", "--bundle", bundle.path(), "race"]).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().expect("it starts")
-    };
-    let mut creates: Vec<_> = (0..8).map(|_| start()).collect();
-    let succeeded =
-        creates.iter_mut().filter_map(|create| create.wait().ok()).filter(|status| status.success()).count();
-    assert_eq!(succeeded, 1);
-    assert_eq!(state(&machine, "race")["status"], "created");
-    machine.quiet(&["delete", "race"]);
-}
-
-#[test]
 fn a_cgroup_of_somebody_else_is_left_alone() {
     let machine = machine();
     let bundle = waiting(&machine, "theirs");
@@ -429,7 +412,7 @@ fn a_cgroup_of_somebody_else_is_left_alone() {
     let mut sleeper = Command::new("sleep").arg("60").spawn().expect("sleep");
     fs::write(theirs.join("cgroup.procs"), sleeper.id().to_string()).expect("it moves");
     bundle.edit(|config| config["linux"]["cgroupsPath"] = "/theirs".into());
-    let output = machine.glassbox(["create", "--bundle", bundle.path(), "thief"]);
+    let output = machine.to_files(&["create", "--bundle", bundle.path(), "thief"]);
     assert_eq!(output.status, 1);
     assert!(output.stderr.contains("/sys/fs/cgroup/theirs has processes"), "{}", output.stderr);
     machine.quiet(&["delete", "--force", "thief"]);
@@ -450,34 +433,6 @@ fn cgroups_above_the_containers_are_made_and_removed() {
     machine.quiet(&["create", "--bundle", bundle.path(), "deep"]);
     assert_eq!(fs::read_to_string("/sys/fs/cgroup/deep/er/est/pids.max").expect("enabled on the way"), "9\n");
     machine.quiet(&["delete", "deep"]);
-}
-
-/// kill -9 at every instant of create, run and start: `delete --force` leaves nothing.
-#[test]
-fn what_a_kill_9_leaves_delete_force_removes() {
-    let machine = machine();
-    let bundle = waiting(&machine, "killed");
-    bundle.edit(|config| config["linux"]["resources"] = json!({"memory": {"limit": 67108864}, "pids": {"limit": 64}}));
-    // How long a whole create takes here, so that the kills fall into it.
-    let begun = std::time::Instant::now();
-    machine.quiet(&["create", "--bundle", bundle.path(), "k"]);
-    let whole = begun.elapsed();
-    machine.quiet(&["delete", "--force", "k"]);
-    for round in 0..40_u32 {
-        let verb = if round % 2 == 0 { "create" } else { "run" };
-        let mut command = Command::new(machine.binary());
-        command
-            .args([verb, "--bundle", bundle.path(), "k"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().expect("it starts");
-        std::thread::sleep(whole * round / 40);
-        child.kill().expect("our child");
-        child.wait().expect("our child");
-        machine.quiet(&["delete", "--force", "k"]);
-        machine.assert_clean();
-    }
 }
 
 #[test]

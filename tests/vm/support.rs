@@ -61,16 +61,24 @@ impl Machine {
         run(Command::new(self.binary()).args(args))
     }
 
-    /// Runs a command that succeeds and says nothing. What it says goes to a file: a container that it leaves behind would
-    /// keep our end of a pipe open.
+    /// Runs a command that succeeds and says nothing, whatever it leaves running.
     pub fn quiet(&self, args: &[&str]) {
-        let path = self.directory.path().join("said");
-        let file = fs::File::create(&path).expect("the test's directory is writable");
+        let Output { status, stdout, stderr } = self.to_files(args);
+        assert_eq!((status, stdout.as_str(), stderr.as_str()), (0, "", ""), "glassbox {args:?}");
+    }
+
+    /// Runs a command whose words go to files: a container that it leaves behind would keep our end of a pipe open.
+    pub fn to_files(&self, args: &[&str]) -> Output {
+        let path = |name: &str| self.directory.path().join(name);
+        let file = |name: &str| fs::File::create(path(name)).expect("the test's directory is writable");
         let mut command = Command::new(self.binary());
-        command.args(args).stdin(Stdio::null()).stdout(file.try_clone().expect("a descriptor")).stderr(file);
-        let code = command.status().expect("it runs").code();
-        let said = fs::read_to_string(&path).expect("text");
-        assert_eq!((code, said.as_str()), (Some(0), ""), "glassbox {args:?}");
+        command.args(args).stdin(Stdio::null()).stdout(file("said.out")).stderr(file("said.err"));
+        let status = command.status().expect("it runs");
+        Output {
+            status: status.code().or(status.signal().map(|signal| 128 + signal)).expect("it has ended"),
+            stdout: fs::read_to_string(path("said.out")).expect("text"),
+            stderr: fs::read_to_string(path("said.err")).expect("text"),
+        }
     }
 
     /// `$GLASSBOX`, the static debug binary, for tests that start it in their own way.
