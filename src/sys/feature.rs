@@ -39,8 +39,8 @@ pub fn make_vm(kvm: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: this ioctl takes a number; on another device than KVM's it is refused with ENOTTY.
     match unsafe { libc::ioctl(kvm.as_raw_fd(), KVM_CREATE_VM, 0) } {
         -1 => Err(last_errno()),
-        // SAFETY: the result is a descriptor that the kernel just made for us.
         vm => {
+            // SAFETY: the result is a descriptor that the kernel just made for us.
             drop(unsafe { OwnedFd::from_raw_fd(vm) });
             Ok(())
         }

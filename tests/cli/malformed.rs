@@ -74,7 +74,17 @@ fn numbers_that_no_field_holds_are_refused_with_the_field() {
         assert!(GOOD.contains(from), "{from} is there");
         GOOD.replacen(from, to, 1)
     };
-    for number in ["4294967295", "4294967296", "18446744073709551616", "-1", "1.5", "1e3", "-9223372036854775809", "null", "\"0\""] {
+    for number in [
+        "4294967295",
+        "4294967296",
+        "18446744073709551616",
+        "-1",
+        "1.5",
+        "1e3",
+        "-9223372036854775809",
+        "null",
+        "\"0\"",
+    ] {
         config(with("\"uid\": 0", &format!("\"uid\": {number}")).as_bytes(), number, "process.user.uid");
     }
     let digits = "9".repeat(100_000);

@@ -82,7 +82,7 @@ fn a_thousand_containers_cost_a_thousand_times_one() {
     let machine = machine();
     let program = program(&machine);
     let bundle = machine.bundle("many");
-    let many = size(64, 1000);
+    let many = size(20, 1000);
     let mut created = Vec::new();
     let mut looked = Vec::new();
     for number in 0..many {
@@ -122,7 +122,7 @@ fn a_thousand_containers_cost_a_thousand_times_one() {
 fn of_eight_creates_of_one_id_one_wins_and_seven_are_told() {
     let machine = machine();
     let bundle = machine.bundle("race");
-    for _ in 0..size(3, 20) {
+    for _ in 0..size(2, 20) {
         let said = |number: usize| machine.directory().join(format!("said-{number}"));
         let start = |number: usize| {
             let mut command = Command::new(machine.binary());
@@ -174,7 +174,7 @@ fn what_a_kill_9_leaves_delete_force_removes() {
         machine.quiet(&["delete", "--force", "k"]);
         took
     });
-    for round in 0..size(40, 150) {
+    for round in 0..size(20, 150) {
         let case = round % cases.len();
         let (killed, before) = cases[case];
         run_all(&machine, before);

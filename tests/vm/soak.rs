@@ -78,7 +78,9 @@ impl Day {
         let words: Vec<&str> = match deed.verb {
             "create" => vec!["create", "--bundle", bundle, id],
             "run" => vec!["run", "--detach", "--bundle", bundle, id],
-            "exec" => vec!["exec", id, "sh", "-c", *chance.one_of(&["true", "exit 3", "sleep 0.1", "sleep 100 & exit 0"])],
+            "exec" => {
+                vec!["exec", id, "sh", "-c", *chance.one_of(&["true", "exit 3", "sleep 0.1", "sleep 100 & exit 0"])]
+            }
             "update" => vec!["update", "--memory", &memory, "--pids-limit", "40", id],
             "kill" => vec!["kill", id, signal],
             "delete --force" => vec!["delete", "--force", id],
@@ -129,7 +131,13 @@ impl Day {
             let told = fs::read_to_string(said).unwrap_or_default();
             assert!(status.signal().is_none() && !told.contains("panicked"), "{arguments:?}: {status}: {told}");
             let full = told.contains("ENOSPC") || told.contains("No space left");
-            let outcome = if status.success() { "done" } else if full { "no space" } else { "refused" };
+            let outcome = if status.success() {
+                "done"
+            } else if full {
+                "no space"
+            } else {
+                "refused"
+            };
             self.note(&format!("{} {outcome}", deed.verb));
         }
     }
@@ -216,12 +224,15 @@ fn after_a_long_day_nothing_is_left() {
     });
     // Deleting works on a full disk as well.
     fill(&day.root);
-    let left: Vec<_> = fs::read_dir(&day.root).expect("it is mounted").flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(&day.root).expect("it is mounted").flatten().map(|entry| entry.file_name()).collect();
     let ids: Vec<_> = left.iter().filter_map(|name| name.to_str()).filter(|name| *name != ".filler").collect();
     println!("{seconds} s: {:#?}\n{} containers at the end", day.count.lock().expect("nobody has it"), ids.len());
     for id in &ids {
-        let mut child =
-            day.spawn(&["--root", &day.root.display().to_string(), "delete", "--force", id].map(String::from), Path::new("/dev/null"));
+        let mut child = day.spawn(
+            &["--root", &day.root.display().to_string(), "delete", "--force", id].map(String::from),
+            Path::new("/dev/null"),
+        );
         assert!(wait(&mut child, STUCK).is_some_and(|status| status.success()), "delete --force {id}");
     }
     assert_eq!(sh(&format!("umount {}", day.root.display())).status, 0, "nobody has a file of it open");
