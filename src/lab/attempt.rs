@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::gauge::{Gauge, Limit, Unit, gauges};
 use super::judge::Verdict;
 use super::lang::Lang;
 use super::machine::Machine;
@@ -91,34 +92,42 @@ pub struct Evidence {
 pub struct Plot {
     /// The file below `$CG`.
     pub file: String,
+    /// What its figure counts.
+    pub unit: Unit,
     /// Seconds since the step began, and the figure then.
     pub points: Vec<(f64, f64)>,
+    /// The limit, as it was last.
+    pub limit: Option<Limit>,
 }
 
 /// A step that is open, as it is being walked through.
 #[derive(Debug)]
 pub struct Walk {
     walked: Walked,
+    gauges: Vec<Gauge>,
     began: Instant,
 }
 
 impl Walk {
     /// Begins with a step.
     pub fn begin(step: &Step) -> Walk {
-        let plots = step.plot.iter().map(|file| Plot { file: file.clone(), points: Vec::new() }).collect();
-        Walk { walked: Walked { id: step.id.clone(), plots, ..Walked::default() }, began: Instant::now() }
+        let gauges = gauges(&step.plot);
+        let plot = |gauge: &Gauge| Plot { file: gauge.file.clone(), unit: gauge.unit, ..Plot::default() };
+        let plots = gauges.iter().map(plot).collect();
+        Walk { walked: Walked { id: step.id.clone(), plots, ..Walked::default() }, gauges, began: Instant::now() }
     }
 
     /// Reads the figures that the step plots, at most twice a second.
     pub fn sample(&mut self, scope: &Scope) {
-        let now = self.began.elapsed().as_secs_f64();
+        let (now, moment) = (self.began.elapsed().as_secs_f64(), Instant::now());
         let Some(cgroup) = &scope.cgroup else { return };
-        for plot in &mut self.walked.plots {
-            let due = plot.points.last().is_none_or(|(last, _)| now - last >= 0.5);
-            if let Some(figure) =
-                due.then(|| fs::read_to_string(cgroup.join(&plot.file)).ok()).flatten().as_deref().and_then(figure)
-            {
-                plot.points.push((now, figure));
+        for (plot, gauge) in self.walked.plots.iter_mut().zip(&mut self.gauges) {
+            if plot.points.last().is_some_and(|(last, _)| now - last < 0.5) {
+                continue;
+            }
+            if let Some(reading) = gauge.look(cgroup, moment) {
+                plot.points.push((now, reading.now));
+                plot.limit = reading.limit;
             }
         }
     }
@@ -146,11 +155,6 @@ impl Walk {
         walked.evidence = verdicts.iter().map(evidence).collect();
         walked
     }
-}
-
-/// The figure of a file: its only number (`memory.current`), or the number on its first line (`usage_usec 12` of `cpu.stat`).
-fn figure(text: &str) -> Option<f64> {
-    text.lines().next()?.split_whitespace().find_map(|word| word.parse().ok())
 }
 
 impl Fingerprint {
@@ -205,17 +209,4 @@ pub fn all() -> io::Result<Vec<Attempt>> {
 
 fn read(path: &Path) -> io::Result<Attempt> {
     Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::figure;
-
-    #[test]
-    fn a_file_has_one_figure() {
-        assert_eq!(figure("12345\n"), Some(12345.0));
-        assert_eq!(figure("usage_usec 7\nuser_usec 5\n"), Some(7.0));
-        assert_eq!(figure("max\n"), None);
-        assert_eq!(figure(""), None);
-    }
 }

@@ -2,6 +2,7 @@
 //! as JSON for programs.
 
 use super::attempt::{Attempt, Evidence, Plot, Walked};
+use super::gauge::Limit;
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
 table{border-collapse:collapse;margin:.5rem 0 1rem;width:100%}td,th{border-bottom:1px solid #ccc;padding:.2rem .6rem;\
@@ -88,28 +89,41 @@ fn walked(step: &Walked) -> String {
 /// Width and height of a plot, in pixels.
 const SIZE: (f64, f64) = (640.0, 120.0);
 
-/// A plot as a line; its caption says what stands at its ends, so that it can be read without seeing it.
+/// A plot as a line, its limit as a dashed one; the caption says what stands at their ends, so that it can be read without
+/// seeing it.
 fn drawn(plot: &Plot) -> String {
     let last = plot.points.last().map_or(0.0, |(time, _)| *time);
     let first = plot.points.first().map_or(0.0, |(time, _)| *time);
-    let high = plot.points.iter().map(|(_, value)| *value).fold(f64::MIN, f64::max);
-    let low = plot.points.iter().map(|(_, value)| *value).fold(f64::MAX, f64::min);
-    let share = |value: f64, low: f64, high: f64| if high > low { (value - low) / (high - low) } else { 0.5 };
-    let place = |(time, value): &(f64, f64)| {
-        let x = share(*time, first, last) * SIZE.0;
-        let y = SIZE.1 - share(*value, low, high) * (SIZE.1 - 8.0) - 4.0;
-        format!("{x:.1},{y:.1}")
-    };
+    let highest = plot.points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+    let lowest = plot.points.iter().map(|(_, value)| *value).fold(f64::MAX, f64::min);
+    let top = plot.limit.as_ref().map_or(highest, |limit| limit.value.max(highest));
+    let share = |value: f64, low: f64, high: f64| if high > low { (value - low) / (high - low) } else { 0.0 };
+    let height = |value: f64| SIZE.1 - share(value, 0.0, top) * (SIZE.1 - 8.0) - 4.0;
+    let place = |(time, value): &(f64, f64)| format!("{:.1},{:.1}", share(*time, first, last) * SIZE.0, height(*value));
     let points: Vec<_> = plot.points.iter().map(place).collect();
+    let figure = |value: f64| escaped(plot.unit.text(value));
+    let (line, limit) = match &plot.limit {
+        None => (String::new(), String::new()),
+        Some(Limit { file, value }) => (
+            format!(
+                "<line x1=\"0\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#222\" stroke-dasharray=\"8 5\"/>",
+                SIZE.0,
+                y = height(*value)
+            ),
+            format!("; dashed: <code>{}</code>, {}", escaped(file), figure(*value)),
+        ),
+    };
     format!(
-        "<figure><svg viewBox=\"0 0 {} {}\" width=\"{}\" role=\"img\"><polyline fill=\"none\" stroke=\"#0b5394\" \
-         stroke-width=\"2\" points=\"{}\"/></svg><figcaption><code>{}</code>: {low} to {high}, in {:.0} s</figcaption></figure>\n",
-        SIZE.0,
+        "<figure><svg viewBox=\"0 0 {width} {}\" width=\"{width}\" role=\"img\">{line}<polyline fill=\"none\" \
+         stroke=\"#0b5394\" stroke-width=\"2\" points=\"{}\"/></svg><figcaption><code>{}</code>: {} to {}, in {:.0} \
+         s{limit}</figcaption></figure>\n",
         SIZE.1,
-        SIZE.0,
         points.join(" "),
         escaped(&plot.file),
+        figure(lowest),
+        figure(highest),
         last - first,
+        width = SIZE.0,
     )
 }
 
@@ -122,6 +136,7 @@ fn escaped(text: impl AsRef<str>) -> String {
 mod tests {
     use super::html;
     use crate::lab::attempt::{Attempt, Evidence, Plot, Walked};
+    use crate::lab::gauge::{Limit, Unit};
 
     #[test]
     fn a_report_has_evidence_plots_and_data_and_lets_nothing_through() {
@@ -133,7 +148,12 @@ mod tests {
                 found: "+1 <b>".to_string(),
                 expected: "at least +1".to_string(),
             }],
-            plots: vec![Plot { file: "memory.current".to_string(), points: vec![(0.0, 0.0), (0.5, 10.0), (1.0, 5.0)] }],
+            plots: vec![Plot {
+                file: "memory.current".to_string(),
+                unit: Unit::Bytes,
+                points: vec![(0.0, 0.0), (0.5, 4096.0), (1.0, 2048.0)],
+                limit: Some(Limit { file: "memory.max".to_string(), value: 8192.0 }),
+            }],
             ..Walked::default()
         };
         let title = "The </script><wall>".to_string();
@@ -143,8 +163,9 @@ mod tests {
             "<h2 id=\"mem-oom\">The &lt;/script&gt;&lt;wall&gt;</h2>",
             "slip <code>too-small</code>, done by the learner.",
             "<td><code>$CG/memory.events</code><td>+1 &lt;b&gt;<td>at least +1",
-            "points=\"0.0,116.0 320.0,4.0 640.0,60.0\"",
-            "memory.current</code>: 0 to 10, in 1 s",
+            "points=\"0.0,116.0 320.0,60.0 640.0,88.0\"",
+            "y1=\"4.0\"",
+            "memory.current</code>: 0 to 4K, in 1 s; dashed: <code>memory.max</code>, 8K<",
             "\"title\":\"The <\\/script><wall>\"",
         ] {
             assert!(page.contains(expected), "{expected}\n{page}");
