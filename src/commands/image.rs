@@ -94,7 +94,12 @@ impl Named {
             ImageError::Entry { cause, .. } => entry_hint(cause),
             ImageError::Invalid { .. } | ImageError::Io { .. } | ImageError::Interrupted => None,
         };
-        let failure = Failure::new(format!("image {:?}", self.image)).caused_by(error);
+        // Most causes name the file themselves, and once is enough.
+        let (name, said) = (format!("{:?}", self.image), error.to_string());
+        let failure = match said.strip_prefix(&name) {
+            Some(rest) => Failure::new(format!("image {name}{rest}")),
+            None => Failure::new(format!("image {name}")).caused_by(error),
+        };
         match hint {
             Some(hint) => failure.hint(hint).into(),
             None => failure.into(),

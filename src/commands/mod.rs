@@ -115,9 +115,9 @@ fn ended(global: &Global, enters: bool, result: anyhow::Result<ExitCode>) -> Exi
         Err(error) if StdoutClosed::is_behind(&error) => StdoutClosed::EXIT_CODE.into(),
         Err(error) => {
             log::error(global, &error::one_line(&error));
-            let _ = output::eprint_line(&format!("error: {}", error::harmless(&error::one_line(&error))));
+            let _ = output::eprint_sentence("error: ", &error::harmless(&error::one_line(&error)));
             for hint in error::hints(&error) {
-                let _ = output::eprint_line(&format!("  hint: {}", error::harmless(&hint)));
+                let _ = output::eprint_sentence("  hint: ", &error::harmless(&hint));
             }
             match enters {
                 true => exec::NOT_STARTED.into(),

@@ -5,6 +5,11 @@
 use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use rustix::termios::tcgetwinsize;
+use unicode_width::UnicodeWidthStr;
+
+use crate::view::text::wrap;
+
 /// Writes `text` to stdout and flushes it.
 pub fn print(text: &str) -> io::Result<()> {
     print_bytes(text.as_bytes())
@@ -50,6 +55,33 @@ pub fn eprint_line(line: &str) -> io::Result<()> {
     writeln!(io::stderr().lock(), "{line}")
 }
 
+/// Writes a sentence to stderr. On a terminal it is broken at words, and goes on below its first one; elsewhere it stays one
+/// line, as programs read it.
+pub fn eprint_sentence(lead: &str, text: &str) -> io::Result<()> {
+    let stderr = io::stderr();
+    let columns = tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
+    match stderr.is_terminal() && columns > 0 {
+        true => writeln!(stderr.lock(), "{}", hanging(lead, text, columns.clamp(40, 100))),
+        false => eprint_line(&format!("{lead}{text}")),
+    }
+}
+
+/// Lines of at most `width` columns. What begins further in (an item of a list) goes on so.
+fn hanging(lead: &str, text: &str, width: usize) -> String {
+    let mut out = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let inside = line.len() - line.trim_start().len();
+        let first = if at == 0 { lead.to_string() } else { " ".repeat(inside) };
+        let rest = " ".repeat(if at == 0 { lead.width() } else { inside + 2 });
+        let pieces = wrap(line.trim_start(), width.saturating_sub(rest.len()));
+        out.extend(pieces.iter().enumerate().map(|(at, piece)| {
+            let indent = if at == 0 { &first } else { &rest };
+            format!("{indent}{piece}")
+        }));
+    }
+    out.join("\n")
+}
+
 /// Whether stdout may show colour: it is a terminal, `NO_COLOR` is unset or empty, and `TERM` is not `dumb`.
 pub fn colour() -> bool {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -74,8 +106,22 @@ impl Screen {
     /// Standard output's: as wide as the terminal, but 80 where it is none and 100 at most.
     pub fn of_stdout() -> Screen {
         let stdout = io::stdout();
-        let columns = rustix::termios::tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
+        let columns = tcgetwinsize(&stdout).map_or(0, |size| usize::from(size.ws_col));
         let width = if stdout.is_terminal() && columns > 0 { columns.clamp(40, 100) } else { 80 };
         Screen { width, colour: colour() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hanging;
+
+    #[test]
+    fn a_long_sentence_goes_on_below_its_first_word() {
+        assert_eq!(hanging("  hint: ", "one two three", 16), "  hint: one two\n        three");
+        let list = "invalid pod p.yaml\n  spec.a: a value that is long\n  spec.b: b";
+        let expected = "error: invalid pod p.yaml\n  spec.a: a value that\n    is long\n  spec.b: b";
+        assert_eq!(hanging("error: ", list, 25), expected);
+        assert_eq!(hanging("error: ", "没有这个实验", 14), "error: 没有这\n       个实验");
     }
 }

@@ -170,6 +170,9 @@ impl RuntimeError {
                  process.noNewPrivileges it is loaded last, and needs to allow execve alone."
                     .to_string()
             }
+            RuntimeError::NotFound(_) => {
+                "`glassbox list` shows the containers that there are; --root names another store.".to_string()
+            }
             RuntimeError::Exists(id) => {
                 format!("Choose another id, or remove the old container with `glassbox delete --force {id}`.")
             }

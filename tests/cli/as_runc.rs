@@ -65,6 +65,7 @@ fn what_engines_look_for_in_messages_is_there() {
     status 1
     stderr:
     error: container "gone" does not exist
+      hint: `glassbox list` shows the containers that there are; --root names another store.
     "#);
     assert_snapshot!(glassbox(["--root", "/nowhere", "kill", "gone", "FOO"]).snapshot(), @r#"
     status 1

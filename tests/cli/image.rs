@@ -90,13 +90,13 @@ fn what_cannot_be_unpacked_leaves_nothing_and_tells_what_to_do() {
     assert_snapshot!(ended(&["nowhere"]), @r#"
     status 1
     stderr:
-    error: image "nowhere": "nowhere": No such file or directory (os error 2)
+    error: image "nowhere": No such file or directory (os error 2)
       hint: An image is a directory or a file: write PATH or PATH:TAG.
     "#);
     assert_snapshot!(ended(&["web/blobs"]), @r#"
     status 1
     stderr:
-    error: image "web/blobs": "web/blobs" is no image: it holds neither oci-layout nor manifest.json
+    error: image "web/blobs" is no image: it holds neither oci-layout nor manifest.json
       hint: `docker save NAME -o FILE` and `skopeo copy docker://NAME oci:DIR:TAG` write images that can be read.
     "#);
     assert_snapshot!(ended(&["--max-entries", "2", "web"]), @r#"

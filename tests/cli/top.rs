@@ -67,7 +67,7 @@ fn what_is_no_recording_is_refused_with_its_line() {
     assert_snapshot!(glassbox(["top", "--replay", "notes"]).in_dir(directory.path()).snapshot(), @r"
     status 1
     stderr:
-    error: notes is no recording: line 1: expected value at line 1 column 1
+    error: notes is no recording: line 1: not what --record writes: expected value
       hint: Make one: sudo glassbox top --record FILE
     ");
     assert_snapshot!(glassbox(["top", "--replay", "nowhere"]).in_dir(directory.path()).snapshot(), @r"

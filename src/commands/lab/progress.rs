@@ -73,7 +73,11 @@ pub fn reset(args: &ResetArgs) -> anyhow::Result<ExitCode> {
         if known.0.remove(id).is_none() {
             let failure = Failure::new(format!("lab reset {id}: nothing is known of it"));
             let labs: Vec<_> = known.0.keys().cloned().collect();
-            return Err(failure.hint(format!("Labs that you have begun: {}.", labs.join(", "))).into());
+            return Err(match labs.is_empty() {
+                true => failure.hint("You have begun none yet: glassbox lab start ID takes one."),
+                false => failure.hint(format!("Labs that you have begun: {}.", labs.join(", "))),
+            }
+            .into());
         }
     }
     if args.all {

@@ -34,7 +34,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let known: Vec<_> = attempts.iter().map(|attempt| attempt.lab.clone()).collect();
     if let Some(id) = args.ids.iter().find(|id| !known.contains(id)) {
         let failure = Failure::new(format!("lab report {id}: you have not taken it"));
-        return Err(failure.hint(format!("Labs that you have taken: {}.", known.join(", "))).into());
+        return Err(match known.is_empty() {
+            true => failure.hint("You have taken none yet: glassbox lab start ID takes one."),
+            false => failure.hint(format!("Labs that you have taken: {}.", known.join(", "))),
+        }
+        .into());
     }
     attempts.retain(|attempt| args.ids.is_empty() || args.ids.contains(&attempt.lab));
     output::print(&match args.format {

@@ -115,8 +115,12 @@ impl Recording {
     /// # Errors
     /// With the line that is not of the format.
     pub fn parse(text: &str) -> Result<Recording, RecordingError> {
-        let wrong =
-            |index: usize, cause: serde_json::Error| RecordingError::Line { line: index + 1, cause: cause.to_string() };
+        let wrong = |index: usize, cause: serde_json::Error| {
+            // The parser's own line is always 1: it sees one at a time.
+            let cause = cause.to_string();
+            let cause = cause.split(" at line 1").next().unwrap_or_default();
+            RecordingError::Line { line: index + 1, cause: format!("not what --record writes: {cause}") }
+        };
         let mut lines = text.split_inclusive('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
         let (index, first) = lines.next().ok_or(RecordingError::Empty)?;
         let header: Header = serde_json::from_str(first).map_err(|cause| wrong(index, cause))?;
