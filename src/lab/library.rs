@@ -291,11 +291,75 @@ Why?
     }
 
     #[test]
+    fn a_copy_broken_in_each_other_way_is_refused_as_well() {
+        let en = "labs/resources/wall/lab.md";
+        let zh = "labs/resources/wall/lab.zh.md";
+        let again = "\n[[step]]\nid = \"limit\"\ncheck = [{ cgroup = \"memory.max\", eq = 1 }]\nsolve = 'true'\n+++\n# The wall";
+        let solve = "solve = 'echo $limit > $CG/memory.max'";
+        let cases = [
+            ("id       = \"wall\"", "id       = \"Wall\"", format!("{en}:3: id \"Wall\": small letters")),
+            ("vars     = { limit", "vars     = { Limit", format!("{en}:3: variable \"Limit\": small letters")),
+            ("+++\n# The wall", again, format!("{en}:18: a second step \"limit\"")),
+            (
+                "check = [{ cgroup = \"memory.max\", eq = \"$limit\" }]",
+                "check = []",
+                format!("{en}:12: step \"limit\" checks nothing"),
+            ),
+            (solve, "solve = ''", format!("{en}:12: step \"limit\" has no solve")),
+            (
+                solve,
+                "plot  = [\"/proc/stat\"]\nsolve = 'true'",
+                format!("{en}:12: plot \"/proc/stat\": a path below $CG"),
+            ),
+            (solve, "within = 500\nsolve = 'true'", format!("{en}:14: within = 500: 1 to 120 seconds")),
+            ("slip  = [{ id = \"high\"", "slip  = [{ id = \"High\"", format!("{en}:15: slip \"High\": a name")),
+            (
+                "predict  = { choices = [\"slow\", \"kill\"], answer = \"kill\" }\n",
+                "",
+                format!("{en}:19: ## predict, but"),
+            ),
+            ("## predict\nWhat", "## predicted\nWhat", format!("{en}:1: no ## predict, but the front matter has")),
+            ("# The wall\nAbout `memory.max`.", "# The wall\n", format!("{en}:17: a lab begins with # Title")),
+            ("# The wall", "Stray.\n\n# The wall", format!("{en}:17: the prose begins with its title")),
+            ("### hint\nSee", "### slip other\nS\n### hint\nSee", format!("{en}:29: ### slip other is no slip")),
+            ("### hint\nSee", "#### hint\nSee", format!("{en}:29: heading \"hint\" is too deep")),
+            ("### hint\nSee `memory.max`.", "### hint\n", format!("{en}:29: nothing is written below ### hint")),
+            ("## end\n", "## end\nA\n## end\n", format!("{en}:36: a second ## end")),
+            ("## end\n", "## limit\nA\n## end\n", format!("{en}:34: a second ## limit")),
+            ("### question\nWhy?", "### after\nA\n### question\nWhy?", format!("{en}:36: ### after has no place here")),
+            ("Why?", "Why?<br>", format!("{en}:37: HTML cannot be shown")),
+            ("Why?", "![a](b)", format!("{en}:37: an image cannot be shown")),
+            ("### hint\n看 `memory.max`。\n", "", format!("{zh}:1: ## limit ### hint 1 is missing")),
+            ("+++\nformat", "format", format!("{en}:1: the first line is not +++")),
+            ("+++\n# The wall", "# The wall", format!("{en}:1: no second +++ line")),
+        ];
+        for (from, to, expected) in cases {
+            let found = refused(from, to);
+            assert!(
+                found.iter().any(|problem| problem.starts_with(&expected)),
+                "{from:?} -> {to:?}\nexpected: {expected}\nfound:    {}",
+                found.join("\n          ")
+            );
+        }
+        let two = again.replace("\"limit\"", "\"second\"");
+        let order =
+            EN.replacen("+++\n# The wall", &two, 1).replacen("## limit", "## second\nS\n### hint\nH\n\n## limit", 1);
+        let found = load(&order, ZH).expect_err("refused");
+        assert!(found.iter().any(|problem| problem.contains(": the steps stand in another order")), "{found:?}");
+    }
+
+    #[test]
     fn a_missing_language_and_a_stray_file_are_named() {
         let mut files = Files::new();
         files.insert(PathBuf::from("resources/wall/lab.md"), EN.into());
         let found = entries("labs", files).remove(0).lab.expect_err("refused");
         assert_eq!(found[0].to_string(), "labs/resources/wall/lab.zh.md:1: there is no such file");
+
+        let mut files = Files::new();
+        files.insert(PathBuf::from("resources/wall/lab.md"), EN.into());
+        files.insert(PathBuf::from("resources/wall/lab.zh.md"), vec![0xff, 0xfe]);
+        let found = entries("labs", files).remove(0).lab.expect_err("refused");
+        assert_eq!(found[0].to_string(), "labs/resources/wall/lab.zh.md:1: is not UTF-8");
 
         let mut files = Files::new();
         files.insert(PathBuf::from("resources/wall/lab.md"), EN.into());
