@@ -6,8 +6,9 @@ mod lesson;
 mod rootfs;
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::cli::Global;
 use crate::lab::scene::{PROGRAMS, WORDS};
@@ -42,6 +43,13 @@ enum Applet {
     /// Tell the lab that the shell is about to show its prompt
     #[command(hide = true)]
     Prompt,
+    /// Run a program in a session of its own, with standard input as its controlling terminal
+    #[command(hide = true)]
+    Terminal {
+        /// The program and its arguments
+        #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
 }
 
 /// Runs the command.
@@ -57,7 +65,15 @@ pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
         Applet::Status => lesson::ask("status"),
         Applet::Lesson => lesson::ask("lesson"),
         Applet::Prompt => lesson::ask("prompt"),
+        Applet::Terminal { command } => on_terminal(command),
     }
+}
+
+/// Becomes a program that has its own session and terminal: so its job control works, and Ctrl-C is its own (tty(4)).
+fn on_terminal(command: &[OsString]) -> anyhow::Result<ExitCode> {
+    rustix::process::setsid()?;
+    rustix::process::ioctl_tiocsctty(std::io::stdin())?;
+    Err(Command::new(&command[0]).args(&command[1..]).exec().into())
 }
 
 /// The arguments of this process. Called as `hog 200`, they are those of `glassbox applet hog 200`.

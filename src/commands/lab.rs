@@ -3,10 +3,13 @@
 mod list;
 mod page;
 mod phrases;
+mod plain;
 mod play;
 mod progress;
 mod report;
 mod scaffold;
+mod shell;
+mod split;
 mod start;
 mod tally;
 mod tell;
@@ -51,6 +54,8 @@ enum Verb {
     List(list::Args),
     /// Take a lab: a real shell, watched from outside, with steps ticked off as the kernel shows them
     Start(start::Args),
+    /// Work in a running lab from this terminal: your own shell, watched like the lab's
+    Shell(shell::Args),
     /// Watch a lab: its solution is typed and really run, and the evidence is laid out
     Play(play::Args),
     /// Make a new lab to begin with: it passes the linter and its test
@@ -93,6 +98,7 @@ pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
     match &args.verb {
         Verb::List(args) => list::run(args),
         Verb::Start(args) => start::run(args),
+        Verb::Shell(args) => shell::run(args),
         Verb::Play(args) => play::run(args),
         Verb::New(args) => scaffold::run(args),
         Verb::Progress(args) => progress::run(args),

@@ -2,7 +2,7 @@
 //! the shell asks.
 //!
 //! The shell asks over a socket: before every prompt (then it hears what is new), and when the learner types `hint`,
-//! `solve` and so on. What is new while the shell waits at its prompt is handed to the caller at once.
+//! `solve` and so on. A shell in another terminal joins over it ([`JOINS`]). What is new while the shell waits at its prompt is handed to the caller at once.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -19,6 +19,9 @@ use super::typist::commands;
 
 /// Name of the socket in the run's directory.
 pub const SOCKET: &str = "socket";
+
+/// What a shell in another terminal says, with its process id, to be the learner's.
+pub const JOINS: &str = "shell ";
 
 /// Stands in an answer where a reader may be given a pause.
 pub const PAUSE: char = '\u{c}';
@@ -58,6 +61,8 @@ pub enum Told<'l> {
     Status(usize, Vec<Verdict>),
     /// There is no step before the first.
     AtFirst,
+    /// A shell in another terminal is the learner's from now on.
+    Joined,
 }
 
 /// What a learner did, for the file of progress.
@@ -83,6 +88,7 @@ pub struct Guide<'l> {
     watch: Watch,
     slips: Vec<(Watch, bool)>,
     ticked: Vec<bool>,
+    seen: Vec<Verdict>,
     hints: usize,
     helped: bool,
     walk: Option<Walk>,
@@ -103,8 +109,9 @@ impl<'l> Guide<'l> {
             session.enter(step)?;
         }
         let watch = session.watch(&[])?;
-        let (slips, ticked, log) = (Vec::new(), Vec::new(), Log::default());
-        Ok(Guide { session, listener, step, watch, slips, ticked, hints: 0, helped: false, walk: None, log })
+        session.scene().place().save()?;
+        let (slips, ticked, seen, log) = (Vec::new(), Vec::new(), Vec::new(), Log::default());
+        Ok(Guide { session, listener, step, watch, slips, ticked, seen, hints: 0, helped: false, walk: None, log })
     }
 
     /// The session, to start the learner's shell in.
@@ -115,6 +122,11 @@ impl<'l> Guide<'l> {
     /// The number of the open step, from 0; the number of steps once all are done.
     pub fn step(&self) -> usize {
         self.step
+    }
+
+    /// The checks of the open step, as they were seen last.
+    pub fn seen(&self) -> &[Verdict] {
+        &self.seen
     }
 
     /// Begins to watch the open step, once the learner's shell is known.
@@ -130,6 +142,7 @@ impl<'l> Guide<'l> {
             self.slips.push((self.session.watch(&slip.when)?, false));
         }
         self.ticked = vec![false; step.checks.len()];
+        self.seen.clear();
         self.hints = 0;
         self.helped = false;
         self.walk = Some(Walk::begin(step));
@@ -175,7 +188,12 @@ impl<'l> Guide<'l> {
         let mut news = Vec::new();
         let steps = &self.session.lab().steps;
         let Some(step) = steps.get(self.step) else { return Ok(news) };
+        // Nobody works here yet: the learner's shell has still to join.
+        if self.walk.is_none() {
+            return Ok(news);
+        }
         let verdicts = self.session.look(&mut self.watch);
+        self.seen.clone_from(&verdicts);
         for (verdict, ticked) in verdicts.iter().zip(&mut self.ticked).filter(|(verdict, _)| verdict.holds) {
             if !std::mem::replace(ticked, true) {
                 news.push(Told::Ticked(verdict.clone()));
@@ -241,6 +259,16 @@ impl<'l> Guide<'l> {
             ("status", Some(_)) => {
                 let verdicts = self.session.look(&mut self.watch);
                 told.push(Told::Status(self.step, verdicts));
+            }
+            (joins, _) if joins.starts_with(JOINS) => {
+                let pid = joins.trim_start_matches(JOINS).trim().parse().unwrap_or_default();
+                if self.session.needs_learner() && super::processes::start_time(pid).is_ok() {
+                    self.session.set_learner(pid);
+                    if self.walk.is_none() {
+                        self.begin()?;
+                    }
+                    told.push(Told::Joined);
+                }
             }
             ("lesson", Some(_)) => told.push(Told::Entered(self.step)),
             ("hint" | "solve" | "skip" | "status" | "lesson", None) => told.push(Told::Finished),

@@ -158,6 +158,22 @@ pub fn runs() -> io::Result<PathBuf> {
     Ok(dir)
 }
 
+/// The directories of the runs whose runner lives.
+///
+/// # Errors
+/// If the directory of all runs cannot be read.
+pub fn alive() -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(runs()?)? {
+        let dir = entry?.path();
+        let text = fs::read_to_string(dir.join(FILE)).unwrap_or_default();
+        if toml::from_str::<Record>(&text).is_ok_and(|record| record.alive()) {
+            found.push(dir);
+        }
+    }
+    Ok(found)
+}
+
 /// Clears away what killed runs left; returns the names of their labs.
 ///
 /// # Errors

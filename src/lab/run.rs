@@ -88,6 +88,11 @@ impl<'l> Session<'l> {
         self.scene.set_shell(pid);
     }
 
+    /// Whether no learner's shell is known that lives.
+    pub fn needs_learner(&self) -> bool {
+        self.learner.is_none_or(|pid| super::processes::start_time(pid).is_err())
+    }
+
     /// The lab.
     pub fn lab(&self) -> &'l Lab {
         self.lab

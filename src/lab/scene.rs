@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::cgroup::{Base, Hierarchy, NoBase, Tree};
 use super::container;
+use super::place::Place;
 use super::pod;
 use super::processes::{self, MARK};
 use super::read::Scope;
@@ -19,7 +20,6 @@ use super::record::{self, Enabled, Record};
 use super::requires::Require;
 use super::residue::{Snapshot, Thing};
 use super::script::{Lab, Values};
-use crate::sys::begin_unblocked;
 
 /// The small programs of our own binary that a lab's shell has on its PATH, called by their names.
 pub const PROGRAMS: [&str; 3] = ["hog", "burn", "rootfs"];
@@ -94,20 +94,18 @@ impl Scene {
 
     /// A program that starts in the scene: its directory, its variables, its cgroup.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = match &self.tree {
-            None => Command::new(program),
-            Some(tree) => {
-                // A shell is the smallest program that can write its own id and then become another.
-                let mut command = Command::new("sh");
-                command.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]);
-                command.arg(tree.shell.join("cgroup.procs")).arg(program);
-                command
-            }
-        };
-        command.current_dir(&self.scope.work).envs(&self.scope.env);
-        // The runner itself keeps SIGTERM and its kin blocked; a process that inherits that cannot be ended by them.
-        begin_unblocked(&mut command);
-        command
+        self.place().command(program)
+    }
+
+    /// Where its shells work.
+    pub fn place(&self) -> Place {
+        Place {
+            lab: self.record.lab.clone(),
+            dir: self.dir.clone(),
+            work: self.scope.work.clone(),
+            env: self.scope.env.clone(),
+            procs: self.tree.as_ref().map(|tree| tree.shell.join("cgroup.procs")),
+        }
     }
 
     /// Sets `$CG` and the working directory back to what they were at the beginning.

@@ -15,6 +15,7 @@ mod endurance;
 mod equivalence;
 mod events;
 mod exec;
+mod guided;
 mod hooks;
 mod image;
 #[path = "../image/build.rs"]

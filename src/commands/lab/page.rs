@@ -51,6 +51,16 @@ impl Page {
         Page { width, colour: false }
     }
 
+    /// A page as wide as a pane.
+    pub fn pane(width: usize, colour: bool) -> Page {
+        Page { width, colour }
+    }
+
+    /// Whether text may be coloured.
+    pub fn colour(&self) -> bool {
+        self.colour
+    }
+
     /// How many columns a line may take.
     pub fn width(&self) -> usize {
         self.width

@@ -116,6 +116,40 @@ phrases! {
     tally_ask(number): "Hands for {number}: ", "选 {number} 的人数：";
     /// Over the hands of a room.
     tally_heading(hands): "{hands} hands", "共 {hands} 人";
+    /// A figure that is plotted.
+    figure(now): "{now}", "{now}";
+    /// A figure that is plotted, with its limit.
+    figure_of(now, limit, file): "{now} of {limit} ({file})", "{now}，上限 {limit} ({file})";
+    /// A plotted file that is not there, or has no figure.
+    no_figure(): "no figure yet", "还没有数值";
+    /// A check that does not hold yet, in the panes.
+    wanted(place, found, expected): "{place}: {found} (expected {expected})", "{place}：{found}（期望 {expected}）";
+    /// Checks that hold and have no line of their own.
+    checks_hold(count): "{count} checks hold", "{count} 项检查已成立";
+    /// Lines of the live state that do not fit.
+    more_lines(count): "({count} more lines; z shows them)", "（还有 {count} 行，按 z 查看）";
+    /// Over the live state.
+    kernel_shows(): "what the kernel shows now", "内核现在的样子";
+    /// Which lines of the lesson are seen.
+    lines_of(first, last, of): "lines {first}-{last} of {of}", "第 {first}-{last} 行，共 {of} 行";
+    /// The keys of the panes, the most needed first.
+    keys(): "h hint|s solve|n skip|b back|arrows scroll|z zoom|q leave", "h 提示|s 解法|n 跳过|b 上一步|方向键 滚动|z 缩放|q 离开";
+    /// Before the keys.
+    prefix_then(): "Ctrl-G, then:", "Ctrl-G 再按：";
+    /// Before the keys, once the prefix was pressed.
+    prefix_now(): "Now press:", "现在按：";
+    /// Before leaving.
+    really_leave(): "Leave the lab? y leaves and cleans up, any other key goes on", "要离开实验吗？按 y 离开并清理，其他键继续";
+    /// No solution can be typed into the shell now.
+    shell_is_busy(): "The shell is busy: type solve at its prompt", "shell 正忙：请在提示符后输入 solve";
+    /// There is no shell here into which the solution could be typed.
+    type_solve(): "Type solve in your own shell: it runs there", "请在你自己的 shell 里输入 solve，解法会在那里运行";
+    /// The learner's shell has still to come.
+    waits_for_shell(): "No shell yet. In another terminal, as the same user: glassbox lab shell", "还没有 shell。请在另一个终端以同一用户运行：glassbox lab shell";
+    /// A shell that joins a lab.
+    joined(lab, shell): "This is {shell} in the lab {lab}; the lesson is in the other terminal. exit leaves.", "这是实验 {lab} 里的 {shell}；讲解在另一个终端。输入 exit 离开。";
+    /// The lab of a shell in another terminal has ended.
+    lab_over(lab): "The lab {lab} is over.", "实验 {lab} 已结束。";
     /// A set without labs.
     list_empty(): "There are no labs here.", "这里没有实验。";
 }

@@ -1,38 +1,30 @@
-//! `glassbox lab start`: one terminal, shared by the learner's shell and the guide.
-//!
-//! The guide speaks before the shell's prompt, which asks it each time. What happens while the shell waits for a command
-//! is told at once, and the shell is then asked to draw its prompt again.
+//! `glassbox lab start`: a guided lab, in panes, in the lines of one terminal, or with the learner's shell in another one.
 
-use std::cell::RefCell;
-use std::fs;
 use std::io::{self, IsTerminal};
-use std::process::{Child, ExitCode};
-use std::thread;
-use std::time::Duration;
+use std::process::ExitCode;
 
-use rustix::process::Pid;
-use rustix::termios::{
-    OptionalActions, Termios, Winsize, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetpgrp, tcsetwinsize,
-};
+use rustix::termios::tcgetwinsize;
 
 use super::page::Page;
 use super::tell::Teller;
 use super::trust::Trust;
-use super::{Common, phrases, prepare, read_line, signalled};
+use super::{Common, phrases, plain, prepare, read_line, signalled, split};
 use crate::commands::output;
 use crate::error::Failure;
 use crate::lab::attempt::{Attempt, Fingerprint};
-use crate::lab::guide::{Answer, Guide, Log, PAUSE, Told};
+use crate::lab::guide::{Guide, Log};
 use crate::lab::interrupt::Interrupt;
 use crate::lab::machine::Machine;
 use crate::lab::progress::{self, Progress};
 use crate::lab::run::{RunError, Session};
-use crate::lab::script::Lab;
 
 /// Flags of `glassbox lab start`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Two panes show the lesson and your shell; in a terminal of less than 60 columns and 20 rows, or one that cannot move its
+cursor (TERM=dumb), the lesson is told in the shell's own lines, as with --plain. Keys of the panes come after Ctrl-G.
 In the lab's shell: hint, status, solve, skip, back, lesson; exit leaves and cleans up.
+
 Exit status: 0 all steps done, 1 left before, 3 this machine cannot run the lab, 128+N ended by signal N.
 
 Example:
@@ -50,6 +42,12 @@ pub struct Args {
     /// Show no commands: only the last hint of a step does
     #[arg(long)]
     drill: bool,
+    /// Tell the lesson in the shell's own lines, without panes
+    #[arg(long, conflicts_with = "apart")]
+    plain: bool,
+    /// Show the lesson alone; your shell is in another terminal (glassbox lab shell)
+    #[arg(long)]
+    apart: bool,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -82,8 +80,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(signalled(signal));
     }
     let began = progress::now();
-    let lesson = Lesson { teller: &teller, predicted, pending: RefCell::default() };
-    match lesson.take(args.from, seed, &machine, &interrupt) {
+    let lesson = Lesson { teller: &teller, predicted };
+    match lesson.take(args, seed, &machine, &interrupt) {
         Ok((left, log)) => {
             lesson.keep(&log, &machine, began)?;
             lesson.conclude(&left, &log, args.from)
@@ -93,6 +91,27 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Err(Failure::new(format!("lab {}: {}", lab.id, phrases::scene_error(&error, lang))).into())
         }
         Err(error) => Err(Failure::new(format!("lab {}", lab.id)).caused_by(error).into()),
+    }
+}
+
+/// How the lesson and the shell share terminals.
+enum View {
+    /// Panes.
+    Split,
+    /// The lines of one terminal.
+    Plain,
+    /// Another terminal for the shell.
+    Apart,
+}
+
+impl View {
+    fn of(args: &Args) -> View {
+        let size = tcgetwinsize(io::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+        match () {
+            () if args.apart => View::Apart,
+            () if args.plain || !output::moves_cursor() || !split::draw::fits(size) => View::Plain,
+            () => View::Split,
+        }
     }
 }
 
@@ -115,59 +134,26 @@ fn predict(teller: &Teller<'_>, interrupt: &Interrupt) -> io::Result<Option<Stri
 struct Lesson<'a> {
     teller: &'a Teller<'a>,
     predicted: Option<String>,
-    /// What is new and could not be told yet, because a program had the terminal.
-    pending: RefCell<String>,
 }
 
 type Ended = (Vec<crate::lab::residue::Thing>, Log);
 
 impl<'a> Lesson<'a> {
-    fn take(&self, from: usize, seed: u64, machine: &Machine, interrupt: &Interrupt) -> Result<Ended, RunError> {
-        let terminal = Terminal::save()?;
-        let session = Session::open(self.teller.lab, seed, machine, interrupt)?;
-        let mut guide = Guide::open(session, from)?;
-        output::print(&self.teller.told(&Told::Entered(from), None))?;
-        output::print(&self.teller.page.wrapped("", &phrases::shell_words(self.teller.lang)))?;
-        output::print("\n")?;
-        let shell = Shell::start(&mut guide, machine, self.teller.lab)?;
-        guide.begin()?;
-        let outcome = self.watch(&mut guide, shell);
-        terminal.restore();
-        output::print(&self.pending.take().replace(PAUSE, ""))?;
-        outcome?;
-        guide.close()
-    }
-
-    /// Goes on until the shell ends.
-    fn watch(&self, guide: &mut Guide<'a>, mut shell: Shell) -> Result<(), RunError> {
-        let say = |told: &[Told<'_>]| {
-            let text: String = told.iter().map(|told| self.teller.told(told, self.predicted.as_deref())).collect();
-            Answer { text: self.pending.take() + &text, pause: phrases::press_enter(self.teller.lang), run: None }
+    fn take(&self, args: &Args, seed: u64, machine: &Machine, interrupt: &Interrupt) -> Result<Ended, RunError> {
+        let (teller, predicted) = (self.teller, self.predicted.as_deref());
+        let view = View::of(args);
+        let session = Session::open(teller.lab, seed, machine, interrupt)?;
+        let mut guide = Guide::open(session, args.from)?;
+        let outcome = match view {
+            View::Plain => plain::attend(teller, predicted, &mut guide, machine),
+            View::Split => split::attend(teller, predicted, &mut guide, Some(machine), interrupt),
+            View::Apart => split::attend(teller, predicted, &mut guide, None, interrupt),
         };
-        let mut shown = None;
-        loop {
-            if shown != Some(guide.step()) {
-                shown = Some(guide.step());
-                let number = (guide.step() + 1).min(self.teller.lab.steps.len());
-                let prompt = format!("{} {number}/{}", self.teller.lab.id, self.teller.lab.steps.len());
-                fs::write(guide.session().scene().dir().join("prompt"), prompt)?;
-            }
-            let news = guide.turn(&say)?;
-            if !news.is_empty() {
-                let text = say(&news).text;
-                if shell.waits_at_prompt() {
-                    shell.interject(&text)?;
-                } else {
-                    *self.pending.borrow_mut() = text;
-                }
-            }
-            if let Some(signal) = guide.session().interrupted() {
-                return Err(RunError::Interrupted(signal));
-            }
-            if shell.child.try_wait()?.is_some() {
-                return Ok(());
-            }
+        outcome?;
+        if guide.step() == teller.lab.steps.len() && !matches!(view, View::Plain) {
+            output::print(&format!("{}\n", teller.ending(predicted)))?;
         }
+        guide.close()
     }
 
     /// Keeps what was done for the report.
@@ -220,79 +206,5 @@ impl<'a> Lesson<'a> {
             output::print(&self.teller.page.wrapped("", &line))?;
         }
         Ok(if log.finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-}
-
-/// The learner's shell.
-struct Shell {
-    child: Child,
-    /// Whether it draws its prompt again when the terminal's size changes.
-    redraws: bool,
-}
-
-impl Shell {
-    /// Starts bash, or sh where there is none.
-    fn start(guide: &mut Guide<'_>, machine: &Machine, lab: &Lab) -> io::Result<Shell> {
-        let bash = machine.path.iter().any(|dir| dir.join("bash").exists());
-        let session = guide.session();
-        let rc = session.scene().dir().join("rc");
-        // A shell whose runner was killed ends at its next prompt. In a root directory of its own it asks nobody.
-        let ask = "[ ! -S \"$GLASSBOX_LAB/socket\" ] || \"$GLASSBOX_LAB/bin/glassbox\" applet prompt || exit";
-        let place = "$(cat \"$GLASSBOX_LAB/prompt\" 2>/dev/null)";
-        let mut command = session.scene().command(if bash { "bash" } else { "sh" });
-        if bash {
-            // The system's bashrc sets a prompt of its own, so this one is set after it, and exported: a bash that the
-            // learner starts in other namespaces asks as well.
-            let prompt = format!("unset HISTFILE\nexport PS1='[{place}] \\$ '\nexport PROMPT_COMMAND='{ask}'\n");
-            fs::write(&rc, prompt)?;
-            command.arg("--rcfile").arg(&rc).arg("-i");
-        } else {
-            fs::write(&rc, format!("PS1='$({ask})\n[{place}] $ '\n"))?;
-            command.env("ENV", &rc).arg("-i");
-        }
-        let child = command.spawn().map_err(|error| {
-            io::Error::new(error.kind(), format!("the shell of lab {} does not start: {error}", lab.id))
-        })?;
-        session.set_learner(i32::try_from(child.id()).expect("a process id fits an i32"));
-        Ok(Shell { child, redraws: bash && output::moves_cursor() })
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        Pid::from_raw(i32::try_from(self.child.id()).ok()?)
-    }
-
-    /// Whether the shell has the terminal to itself, and could draw its prompt again.
-    fn waits_at_prompt(&self) -> bool {
-        self.redraws && tcgetpgrp(io::stdin()).ok() == self.pid()
-    }
-
-    /// Writes above the prompt: over its line, and then has it drawn again.
-    ///
-    /// Readline draws its line again when the terminal's size changes (SIGWINCH with an unchanged size it ignores since
-    /// version 8), so the terminal is one row less for a moment; the kernel sends the signals.
-    fn interject(&self, text: &str) -> io::Result<()> {
-        output::print(&format!("\r\x1b[K{}", text.replace(PAUSE, "").replace('\n', "\r\n")))?;
-        let size = tcgetwinsize(io::stdin())?;
-        let less = Winsize { ws_row: size.ws_row.saturating_sub(1).max(1), ..size };
-        tcsetwinsize(io::stdin(), less)?;
-        thread::sleep(Duration::from_millis(50));
-        tcsetwinsize(io::stdin(), size)?;
-        Ok(())
-    }
-}
-
-/// The terminal's settings, to be put back whatever the shell did to them.
-struct Terminal(Termios);
-
-impl Terminal {
-    fn save() -> io::Result<Terminal> {
-        Ok(Terminal(tcgetattr(io::stdin())?))
-    }
-
-    /// A shell that was killed keeps the terminal's foreground; SIGTTOU is blocked, so it can be taken back.
-    fn restore(&self) {
-        // The terminal may be gone (SIGHUP); then there is nothing to put back.
-        let _ = tcsetpgrp(io::stdin(), rustix::process::getpgrp());
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }

@@ -12,6 +12,7 @@ use crate::lab::say;
 use crate::lab::script::{Lab, Values};
 
 /// Everything that is needed to tell a lab.
+#[derive(Clone)]
 pub struct Teller<'l> {
     /// Where it is told.
     pub page: Page,
@@ -26,6 +27,11 @@ pub struct Teller<'l> {
 }
 
 impl<'l> Teller<'l> {
+    /// The same on another page.
+    pub fn on(&self, page: Page) -> Teller<'l> {
+        Teller { page, ..self.clone() }
+    }
+
     /// The lab's words in the teller's language.
     pub fn words(&self) -> &'l Words {
         self.lab.words(self.lang)
@@ -166,7 +172,8 @@ impl<'l> Teller<'l> {
                 format!("{done}\n\n{}{PAUSE}", self.after(*step))
             }
             Told::Finished => {
-                format!("\n{}\n{}\n", self.ending(predicted), phrases::leave_with_exit(self.lang))
+                let leave = self.page.wrapped("", &phrases::leave_with_exit(self.lang));
+                format!("\n{}\n{leave}", self.ending(predicted))
             }
             Told::Hint(step, hint) => {
                 let hints = &self.step_words(*step).hints;
@@ -183,6 +190,7 @@ impl<'l> Teller<'l> {
                 let checks: String = verdicts.iter().map(|verdict| self.verdict(verdict)).collect();
                 format!("{}\n{checks}", self.page.strong(&heading))
             }
+            Told::Joined => String::new(),
             Told::AtFirst => format!("{}\n", phrases::at_first(self.lang)),
         }
     }
