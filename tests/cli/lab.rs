@@ -132,8 +132,8 @@ fn a_list_says_what_can_run_and_why_not() {
     stdout:
       实验  分钟  可运行  进度  标题
     track
-      tiny  2     否      0/2   文件里的颜色
-          因为没有程序 no-such-program；安装它，或把它的目录加进 PATH
+      tiny  2     否 (1)  0/2   文件里的颜色
+    (1) 因为没有程序 no-such-program；安装它，或把它的目录加进 PATH
     动手做：glassbox lab start ID；只看演示：glassbox lab play ID
     ");
     assert_snapshot!(wanting.lab(&["list", "--format", "json"]).snapshot(), @r#"

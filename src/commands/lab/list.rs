@@ -74,11 +74,13 @@ fn text(entries: &[Entry], taken: impl Fn(&Entry) -> Taken, machine: &Machine, l
     let ids = entries.iter().map(|entry| entry.id.width()).max().unwrap_or_default() + 2;
     let row = |id: &str, minutes: &str, here: &str, done: &str, title: &str| {
         let cells = [pad(id, ids), pad(minutes, 6), pad(here, 8), pad(done, 6)];
-        format!("  {}{title}\n", cells.concat())
+        page.wrapped(&format!("  {}", cells.concat()), title)
     };
     let [head, minutes, here] = [phrases::list_head(lang), phrases::list_minutes(lang), phrases::list_here(lang)];
     let mut out = row(&head, &minutes, &here, &phrases::list_done(lang), &phrases::list_title(lang));
     let mut track = "";
+    // Many labs lack the same thing: it is told once, below.
+    let mut reasons: Vec<String> = Vec::new();
     for entry in entries {
         if entry.track != track {
             track = &entry.track;
@@ -92,7 +94,17 @@ fn text(entries: &[Entry], taken: impl Fn(&Entry) -> Taken, machine: &Machine, l
             }
         };
         let unmet = machine.unmet(lab, &PROGRAMS);
-        let here = if unmet.is_empty() { phrases::yes(lang) } else { phrases::no(lang) };
+        let here = match unmet.first().map(|first| reason(first, lang)) {
+            None => phrases::yes(lang),
+            Some(because) => {
+                let known = reasons.iter().position(|reason| *reason == because);
+                let at = known.unwrap_or(reasons.len());
+                if known.is_none() {
+                    reasons.push(because);
+                }
+                format!("{} ({})", phrases::no(lang), at + 1)
+            }
+        };
         out.push_str(&row(
             &lab.id,
             &lab.minutes.to_string(),
@@ -100,9 +112,9 @@ fn text(entries: &[Entry], taken: impl Fn(&Entry) -> Taken, machine: &Machine, l
             &how_far(lab, &taken(entry), lang),
             &lab.words(lang).title,
         ));
-        if let Some(first) = unmet.first() {
-            out.push_str(&page.wrapped("      ", &reason(first, lang)));
-        }
+    }
+    for (at, reason) in reasons.iter().enumerate() {
+        out.push_str(&page.wrapped(&format!("({}) ", at + 1), reason));
     }
     out + &page.wrapped("", &phrases::list_hint(lang))
 }
