@@ -89,6 +89,7 @@ pub struct Evidence {
 
 /// The course of one figure.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Plot {
     /// The file below `$CG`.
     pub file: String,

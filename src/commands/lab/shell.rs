@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -48,10 +49,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let _ = tcsetpgrp(io::stdin(), rustix::process::getpgrp());
     tcsetattr(io::stdin(), OptionalActions::Now, &before)?;
     joined.map_err(|error| Failure::new(format!("lab {} did not answer", place.lab)).caused_by(error))?;
-    if !place.dir.exists() {
+    // Nobody kills a shell but the runner, when the lesson is left.
+    if status.signal().is_some() {
         output::print(&format!("\n{}\n", phrases::lab_over(lang, &place.lab)))?;
     }
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(0)))
 }
 
 fn place(id: Option<&str>) -> anyhow::Result<Place> {

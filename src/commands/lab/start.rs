@@ -21,9 +21,10 @@ use crate::lab::run::{RunError, Session};
 /// Flags of `glassbox lab start`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Two panes show the lesson and your shell; in a terminal of less than 60 columns and 20 rows, or one that cannot move its
-cursor (TERM=dumb), the lesson is told in the shell's own lines, as with --plain. Keys of the panes come after Ctrl-G.
-In the lab's shell: hint, status, solve, skip, back, lesson; exit leaves and cleans up.
+Two panes show the lesson and your shell. In a terminal of less than 60 columns
+and 20 rows, or one that cannot move its cursor (TERM=dumb), the lesson is told
+in the shell's own lines, as with --plain. Keys of the panes come after Ctrl-G.
+In the lab's shell: hint, status, solve, skip, back, lesson; exit leaves.
 
 Exit status: 0 all steps done, 1 left before, 3 this machine cannot run the lab, 128+N ended by signal N.
 

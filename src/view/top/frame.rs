@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(Recording::parse(cut).expect("one look").frames.len(), 1);
         let broken = header.line() + "{}\n" + &frames[0].line(None);
         let error = Recording::parse(&broken).expect_err("no t").to_string();
-        assert!(error.starts_with("line 2: missing field `t`"), "{error}");
+        assert!(error.starts_with("line 2: not what --record writes: missing field `t`"), "{error}");
         let back = header.line() + &frames[1].line(None) + &frames[0].line(None);
         assert!(Recording::parse(&back).expect_err("time goes on").to_string().starts_with("line 3: t = 0"));
     }
@@ -175,7 +175,12 @@ mod tests {
     #[test]
     fn other_files_are_refused() {
         assert_eq!(Recording::parse(""), Err(RecordingError::Empty));
-        assert!(Recording::parse("hello\n").expect_err("no JSON").to_string().starts_with("line 1: expected value"));
+        assert!(
+            Recording::parse("hello\n")
+                .expect_err("no JSON")
+                .to_string()
+                .starts_with("line 1: not what --record writes: expected")
+        );
         let newer = Header { version: 2, ..samples::recording().header }.line();
         assert_eq!(Recording::parse(&newer), Err(RecordingError::Version(2)));
     }

@@ -164,7 +164,9 @@ impl<'l> Board<'l> {
     }
 
     fn lay(&self, width: u16) -> Laid {
-        let teller = self.teller.on(Page::pane(usize::from(width), self.teller.page.colour()));
+        // Longer lines are hard to read.
+        let columns = usize::from(width).min(100);
+        let teller = self.teller.on(Page::pane(columns, self.teller.page.colour()));
         let (mut all, mut starts) = (Vec::new(), Vec::new());
         for told in &self.told {
             let text = teller.told(told, self.predicted.as_deref()).replace(PAUSE, "");
@@ -172,7 +174,7 @@ impl<'l> Board<'l> {
             let text = text.trim_matches('\n');
             all.extend(vec![Line::default(); blank]);
             starts.push(all.len());
-            all.extend(lines(text, usize::from(width)));
+            all.extend(lines(text, columns));
         }
         Laid { width, lines: all, starts }
     }

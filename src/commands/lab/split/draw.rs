@@ -48,7 +48,8 @@ pub fn areas((columns, rows): (u16, u16), zoom: Zoom, shell: bool) -> Areas {
         Zoom::Both if !small && columns >= WIDE => {
             let width = (columns * 9 / 20).clamp(48, 72);
             Areas {
-                lesson: Some(Rect::new(0, 0, width, all.height)),
+                // A column stays free, so that words do not touch the rule.
+                lesson: Some(Rect::new(0, 0, width - 1, all.height)),
                 rule: Some(Rect::new(width, 0, 1, all.height)),
                 shell: Some(Rect::new(width + 1, 0, columns - width - 1, all.height)),
                 bar,
@@ -241,7 +242,11 @@ mod tests {
         let ink = Ink::of_locale(|_| Some(locale.to_string()));
         let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).expect("a terminal");
         let screen = shell.then(|| parser.screen());
-        terminal.draw(|frame| drop(draw(frame, board, screen, &areas, &ink))).expect("drawn");
+        terminal
+            .draw(|frame| {
+                draw(frame, board, screen, &areas, &ink);
+            })
+            .expect("drawn");
         let buffer = terminal.backend().buffer();
         let mut lines = Vec::new();
         for y in 0..size.1 {
@@ -331,7 +336,7 @@ mod tests {
         let stacked = areas((80, 24), Zoom::Both, true);
         assert_eq!((stacked.lesson, stacked.shell), (Some(Rect::new(0, 0, 80, 12)), Some(Rect::new(0, 13, 80, 11))));
         let beside = areas((120, 40), Zoom::Both, true);
-        assert_eq!((beside.lesson, beside.shell), (Some(Rect::new(0, 0, 54, 39)), Some(Rect::new(55, 0, 65, 39))));
+        assert_eq!((beside.lesson, beside.shell), (Some(Rect::new(0, 0, 53, 39)), Some(Rect::new(55, 0, 65, 39))));
         assert_eq!(
             areas((30, 10), Zoom::Both, true).shell,
             Some(Rect::new(0, 0, 30, 9)),
