@@ -61,7 +61,7 @@ impl Creation {
         let bundle = Bundle::load(&self.bundle).map_err(told)?;
         if global.log.is_none() {
             for warning in &bundle.config.warnings {
-                output::eprint_line(&format!("warning: config.json: {warning}"))?;
+                output::eprint_sentence("warning: ", &format!("config.json: {warning}"))?;
             }
         }
         Ok((id, bundle))

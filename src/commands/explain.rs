@@ -105,7 +105,7 @@ fn two(args: &Args, first: &Path, second: &Path) -> anyhow::Result<String> {
 fn load(directory: &Path) -> anyhow::Result<Bundle> {
     let bundle = Bundle::load(directory).map_err(told)?;
     for warning in &bundle.config.warnings {
-        output::eprint_line(&format!("warning: config.json: {warning}"))?;
+        output::eprint_sentence("warning: ", &format!("config.json: {warning}"))?;
     }
     Ok(bundle)
 }

@@ -156,7 +156,7 @@ fn prepare(lab: &Lab, lang: Lang) -> anyhow::Result<Result<(Machine, Interrupt),
     if !unmet.is_empty() {
         output::eprint_line(&format!("{}:", phrases::cannot(lang, &lab.id)))?;
         for unmet in &unmet {
-            output::eprint_line(&format!("  {}", reason(unmet, lang)))?;
+            output::eprint_sentence("  ", &reason(unmet, lang))?;
         }
         return Ok(Err(ExitCode::from(CANNOT_RUN)));
     }

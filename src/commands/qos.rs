@@ -180,8 +180,8 @@ fn several(args: &Args, paths: &[PathBuf], setting: &Setting) -> anyhow::Result<
 
 /// Lists on stderr what is wrong with a pod.
 pub(super) fn complain(path: &Path, problems: &[Problem]) -> std::io::Result<()> {
-    output::eprint_line(&format!("error: invalid pod {}", path.display()))?;
-    problems.iter().try_for_each(|problem| output::eprint_line(&format!("  {problem}")))
+    output::eprint_sentence("error: ", &format!("invalid pod {}", path.display()))?;
+    problems.iter().try_for_each(|problem| output::eprint_sentence("  ", &problem.to_string()))
 }
 
 fn setting(args: &Args) -> anyhow::Result<Setting> {
