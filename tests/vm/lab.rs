@@ -264,7 +264,8 @@ fn what_a_lab_leaves_behind_is_named() {
 fn processes_and_mounts_of_the_scratch_world_are_the_runners_to_take_away() {
     let machine = machine();
     let also = "sh -c 'echo 0 > $CG/cgroup.procs; exec sleep 1000' &\nsetsid sleep 1000 &\nenv -i sleep 1000 &\n\
-                mkdir m; mount -t tmpfs inner m; mkdir $CG/a $CG/a/b";
+                mkdir m; mount -t tmpfs inner m; mkdir $CG/a $CG/a/b\n\
+                grep -q 'SigBlk:.0000000000000000' /proc/self/status";
     let set = set(&machine, also);
     let tested = machine.glassbox(["lab", "test", "--trust", "--labs", set.to_str().unwrap()]);
     assert_eq!(tested.status, 0, "{tested:?}");
@@ -287,16 +288,23 @@ fn the_next_start_clears_away_what_a_killed_run_left() {
     let machine = machine();
     let before = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap();
     assert_eq!(sh("echo -pids > /sys/fs/cgroup/cgroup.subtree_control").status, 0);
-    let set_dir = set(&machine, "sleep 1000");
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: tiny}, spec: {containers: \
+               [{name: app, image: busybox, command: [tail, -f, /dev/null]}]}}";
+    let also = format!(
+        "rootfs img; echo '{pod}' > pod.yaml\nglassbox pod run --no-network --image busybox=img pod.yaml\nsleep 1000"
+    );
+    let set_dir = set(&machine, &also);
     let mut play = start_play(&machine, &set_dir);
     play.kill().unwrap();
     play.wait().unwrap();
     let left = sh("ls -d /sys/fs/cgroup/glassbox-lab-*; cat /sys/fs/cgroup/cgroup.subtree_control");
     assert!(left.stdout.contains("/glassbox-lab-") && left.stdout.contains("pids"), "{left:?}");
+    assert!(machine.glassbox(["pod", "ps"]).stdout.contains("tiny"), "the pod goes on without the runner");
     let set_dir = set(&machine, "true");
     let next = machine.glassbox(["lab", "play", "tiny", "--trust", "--labs", set_dir.to_str().unwrap()]);
     assert_eq!(next.status, 0, "{next:?}");
     assert_eq!(next.stderr, "Cleared away what a killed run of lab tiny had left.\n");
+    assert!(!machine.glassbox(["pod", "ps"]).stdout.contains("tiny"), "the pod went with its lab");
     let after = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control").unwrap();
     assert!(!after.contains("pids"), "what was enabled is disabled again: {after}");
     assert_eq!(sh("echo +pids > /sys/fs/cgroup/cgroup.subtree_control").status, 0);
