@@ -86,6 +86,7 @@ each_is_red_green_and_clean! {
     probes_restart: "probes-restart",
     qos: "qos",
     requests_limits: "requests-limits",
+    resize: "resize",
     share_pid: "share-pid",
     volumes: "volumes",
 }
