@@ -40,7 +40,6 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command, Global, Runtime, RuntimeCli};
 use crate::error;
-use crate::pod::pause as pause_process;
 use crate::runtime;
 
 use output::StdoutClosed;
@@ -50,10 +49,6 @@ const ENTERING: [&str; 3] = ["create", "run", "exec"];
 
 /// The whole program: parses the arguments, runs the verb, prints its error.
 pub fn main() -> ExitCode {
-    // The pause process is this program by another name, and wants nothing of what follows.
-    if std::env::args_os().next().is_some_and(|name| name == pause_process::NAME) {
-        return pause_process::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
-    }
     // `pod run` enters no container: it must know where it was started from, for the supervisor, which seals itself.
     if !std::env::args_os().any(|word| word == "pod") {
         seal_early();

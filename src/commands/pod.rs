@@ -6,16 +6,25 @@ mod evict;
 mod exec;
 mod logs;
 mod ps;
+mod resize;
 mod run;
+mod stats;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::output;
+use super::{output, qos};
 use crate::cli::Global;
 use crate::error::Failure;
+use crate::kube::Problem;
+use crate::kube::cgroup_path::{Cri, Driver};
+use crate::kube::cpu::Formula;
+use crate::kube::kubelet_config::KubeletConfig;
+use crate::kube::levels::Setting;
+use crate::kube::node::Node;
 use crate::pod::error::PodError;
-use crate::pod::record::{Home, pods_directory};
+use crate::pod::object;
+use crate::pod::record::{Home, Record, pods_directory};
 use crate::pod::supervisor;
 
 /// Flags of `glassbox pod`.
@@ -47,7 +56,11 @@ enum Verb {
     Exec(exec::Args),
     /// Give the pods of a manifest its ConfigMaps and Secrets; volumes change at once
     Apply(run::ApplyArgs),
-    /// Tell which pods would be evicted first, and why
+    /// Show what the containers of pods use
+    Stats(stats::Args),
+    /// Change requests and limits of a container that runs
+    Resize(resize::Args),
+    /// Tell which pods would be evicted first, and why; or evict them when the node runs short
     Evict(evict::Args),
     /// End pods, with grace, and remove all that they had
     Delete(delete::Args),
@@ -79,6 +92,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         Verb::Describe(args) => describe::run(args, global),
         Verb::Exec(args) => exec::run(args, global),
         Verb::Apply(args) => run::apply(args, global),
+        Verb::Stats(args) => stats::run(args, global),
+        Verb::Resize(args) => resize::run(args, global),
         Verb::Evict(args) => evict::run(args, global),
         Verb::Delete(args) => delete::run(args, global),
         Verb::Supervise { directory } => supervise(directory),
@@ -114,6 +129,42 @@ fn pods(global: &Global) -> PathBuf {
 fn root(global: &Global) -> PathBuf {
     let root = global.root.clone().unwrap_or_else(crate::runtime::Store::default_root);
     std::path::absolute(&root).unwrap_or(root)
+}
+
+/// The setting that a pod's values were computed under, read again.
+pub(super) fn setting(record: &Record) -> anyhow::Result<Setting> {
+    let listed = |what: &str, problems: Vec<Problem>| {
+        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(format!("the {what} that the pod was run with: {}", words.join("; ")))
+    };
+    let node = match &record.node {
+        Some(text) => Node::decode(text).map_err(|problems| listed("Node", problems))?,
+        None => qos::node(None)?,
+    };
+    let config = match &record.kubelet_config {
+        Some(text) => KubeletConfig::decode(text).map_err(|problems| listed("KubeletConfiguration", problems))?,
+        None => KubeletConfig::default(),
+    };
+    Ok(Setting { node, config, driver: Driver::Cgroupfs, cri: Cri::Containerd, formula: Formula::New })
+}
+
+/// The container that is asked for: the one of this name, or the first app container.
+fn container(home: &Home, record: &Record, wanted: Option<&str>) -> anyhow::Result<String> {
+    let spec = object::spec(&record.pod);
+    let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let names: Vec<&str> = all.map(|one| one.name.as_str()).collect();
+    match wanted {
+        Some(name) if names.contains(&name) => Ok(name.to_string()),
+        Some(name) => Err(Failure::new(format!("the pod {} has no container {name}", home.pod_name()))
+            .hint(format!("It has: {}.", names.join(", ")))
+            .into()),
+        None => Ok(names.first().map(ToString::to_string).unwrap_or_default()),
+    }
+}
+
+/// What was asked for of a pod.
+fn record(home: &Home) -> anyhow::Result<Record> {
+    home.record().map_err(told)?.ok_or_else(|| Failure::new("the pod is not made yet").into())
 }
 
 fn find(named: &Named, global: &Global) -> anyhow::Result<Home> {

@@ -40,6 +40,7 @@ pub use name::{ImageName, Transport};
 pub use place::Place;
 pub use platform::Platform;
 pub use tree::{Devices, IdMap, Owners};
+pub use user::{User, file as small_file, find as find_user};
 
 use source::Source;
 use tree::Tree;

@@ -13,13 +13,15 @@ const MOST_TEXT: u64 = 16 << 20;
 
 /// Whom a container's program runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub struct User {
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
     /// The groups of which /etc/group says that the user is a member.
-    pub(super) groups: Vec<u32>,
+    pub groups: Vec<u32>,
     /// The home directory, if /etc/passwd has the user.
-    pub(super) home: Option<String>,
+    pub home: Option<String>,
 }
 
 /// Looks up `user`, `uid`, `user:group` and so on; nothing is root.
@@ -29,7 +31,8 @@ pub(super) fn resolve(rootfs: BorrowedFd<'_>, text: &str) -> Result<User, ImageE
     find(text, &passwd, &group).map_err(|message| ImageError::invalid("config: User", message))
 }
 
-fn find(text: &str, passwd: &str, group: &str) -> Result<User, String> {
+/// Looks up `text` in the texts of /etc/passwd and /etc/group. The error says what is not there.
+pub fn find(text: &str, passwd: &str, group: &str) -> Result<User, String> {
     let (name, group_name) = match text.split_once(':') {
         Some((_, "")) => return Err(format!("{text:?} names no group")),
         Some((name, group)) => (name, Some(group)),
@@ -97,8 +100,8 @@ fn id(text: &str) -> Option<u32> {
     text.parse().ok().filter(|id| digits && *id != u32::MAX)
 }
 
-/// A text file of the image; one that is not there is empty.
-fn file(rootfs: BorrowedFd<'_>, name: &str) -> Result<String, ImageError> {
+/// A text file of the image, read without leaving its root file system; one that is not there is empty.
+pub fn file(rootfs: BorrowedFd<'_>, name: &str) -> Result<String, ImageError> {
     let told = |source| ImageError::io(format!("/{name} of the image"), source);
     let flags = OpenFlags::O_RDONLY | OpenFlags::O_NONBLOCK | OpenFlags::O_NOCTTY;
     let root = Root::from_fd(rootfs.try_clone_to_owned().map_err(told)?);

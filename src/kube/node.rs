@@ -174,7 +174,7 @@ impl Node {
 
 /// What `evictionHard` keeps of `capacity` bytes of memory.
 fn kept_for_eviction(config: &KubeletConfig, capacity: Quantity) -> Quantity {
-    match config.eviction_memory {
+    match config.eviction_memory() {
         Threshold::Amount(amount) => amount,
         // In floating point and with this rounding in kubelet as well (parsePercentage, GetThresholdQuantity).
         Threshold::Percent(percent) => Quantity::bytes((capacity.value() as f64 * f64::from(percent / 100.0)) as i64),

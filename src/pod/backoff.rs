@@ -42,6 +42,11 @@ impl BackOff {
         delay.checked_sub(passed).filter(|left| !left.is_zero())
     }
 
+    /// Begins anew: the container is another one now (the key of its back-off holds its image and resources).
+    pub fn forget(&mut self) {
+        self.entry = None;
+    }
+
     /// The delay that holds now, for messages.
     pub fn delay(&self) -> Duration {
         self.entry.map_or(Duration::ZERO, |(delay, _)| delay)

@@ -66,6 +66,8 @@ pub struct Given<'a> {
     pub devices: &'a [Value],
     /// Every capability that there is, without `CAP_`.
     pub all_capabilities: &'a [String],
+    /// `linux.seccomp`, where the container has a filter.
+    pub seccomp: Option<Value>,
 }
 
 /// Who a container runs as.
@@ -92,16 +94,8 @@ pub struct Mount {
     pub propagation: &'static str,
 }
 
-/// The sandbox's config.json: a pause process that owns the namespaces which the containers share. `pause` is the path of
-/// the program on the node.
-pub fn sandbox(
-    pod: &api::PodSpec,
-    hostname: &str,
-    group: &Group,
-    id: &str,
-    controllers: &[String],
-    pause: &str,
-) -> Value {
+/// The sandbox's config.json: a pause process that owns the namespaces which the containers share.
+pub fn sandbox(pod: &api::PodSpec, hostname: &str, group: &Group, id: &str, controllers: &[String]) -> Value {
     let is = |flag: Option<bool>| flag == Some(true);
     let mut namespaces = vec![json!({"type": "mount"}), json!({"type": "cgroup"})];
     let own = [
@@ -126,7 +120,6 @@ pub fn sandbox(
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
-            {"destination": "/pause", "type": "bind", "source": pause, "options": ["bind", "ro", "nosuid", "nodev"]},
         ],
         "linux": {
             "namespaces": namespaces,
@@ -175,6 +168,9 @@ pub fn container(pod: &api::PodSpec, container: &api::Container, given: Given<'_
     if !unmasked {
         config["linux"]["maskedPaths"] = json!(MASKED);
         config["linux"]["readonlyPaths"] = json!(READONLY);
+    }
+    if let Some(filter) = given.seccomp {
+        config["linux"]["seccomp"] = filter;
     }
     config
 }
@@ -229,7 +225,7 @@ fn mounts(own: &[Mount], privileged: bool) -> Vec<Value> {
 }
 
 /// The default ones, without those of `drop`, with those of `add`; `ALL` means all (containerd's `WithCapabilities`).
-fn capabilities(security: &api::SecurityContext, all: &[String]) -> Vec<String> {
+pub fn capabilities(security: &api::SecurityContext, all: &[String]) -> Vec<String> {
     let wanted = security.capabilities.clone().unwrap_or_default();
     let names = |list: Option<Vec<String>>| -> Vec<String> {
         let plain = |name: String| name.to_uppercase().trim_start_matches("CAP_").to_string();
@@ -251,21 +247,34 @@ fn capabilities(security: &api::SecurityContext, all: &[String]) -> Vec<String> 
     set.into_iter().map(|name| format!("CAP_{name}")).collect()
 }
 
-/// Who a container runs as. `passwd` and `group` are the files of its image, `image` the user that the image names.
+/// Who a container runs as. `passwd` and `group` are the files of its image, `image` the user that the image names, or nothing.
 pub fn user(
     pod: &api::PodSpec,
     container: &api::Container,
-    image: (u32, Option<u32>),
+    image: &str,
     passwd: &str,
     group: &str,
 ) -> Result<User, Missing> {
     let of_pod = pod.security_context.clone().unwrap_or_default();
     let own = container.security_context.clone().unwrap_or_default();
     let number = |own: Option<i64>, pod: Option<i64>| own.or(pod).and_then(|number| u32::try_from(number).ok());
-    let uid = number(own.run_as_user, of_pod.run_as_user).unwrap_or(image.0);
+    let asked = number(own.run_as_user, of_pod.run_as_user);
+    let (uid, image_gid) = match asked {
+        Some(uid) => (uid, None),
+        None => {
+            let found = crate::image::find_user(image, passwd, group).map_err(Missing)?;
+            (found.uid, (!image.is_empty()).then_some(found.gid))
+        }
+    };
+    let name = image.split(':').next().unwrap_or_default();
+    let is_name = !name.bytes().all(|byte| byte.is_ascii_digit());
+    if asked.is_none() && is_name && own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true) {
+        return Err(Missing(format!(
+            "container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
+        )));
+    }
     if own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true) && uid == 0 {
-        let asked = number(own.run_as_user, of_pod.run_as_user).is_some();
-        let what = if asked {
+        let what = if asked.is_some() {
             "container's runAsUser breaks non-root policy"
         } else {
             "container has runAsNonRoot and image will run as root"
@@ -277,7 +286,7 @@ pub fn user(
         .map(|line| line.split(':').collect::<Vec<_>>())
         .find(|fields| fields.get(2).and_then(|uid| uid.parse().ok()) == Some(uid));
     let of_passwd = entry.as_ref().and_then(|fields| fields.get(3)?.parse().ok());
-    let gid = number(own.run_as_group, of_pod.run_as_group).or(image.1).or(of_passwd).unwrap_or(0);
+    let gid = number(own.run_as_group, of_pod.run_as_group).or(image_gid).or(of_passwd).unwrap_or(0);
     let name = entry.as_ref().and_then(|fields| fields.first().copied()).unwrap_or_default();
     let is_member = |line: &&str| {
         line.split(':').nth(3).is_some_and(|list| !name.is_empty() && list.split(',').any(|user| user == name))
@@ -331,6 +340,7 @@ mod tests {
             mounts: vec![mount("/data/deep"), mount("/data")],
             devices: &[json!({"path": "/dev/kmsg"})],
             all_capabilities: &["KILL".into(), "SYS_ADMIN".into()],
+            seccomp: Some(json!({"defaultAction": "SCMP_ACT_LOG"})),
         };
         container(&pod, &one, given)
     }
@@ -348,6 +358,7 @@ mod tests {
         let spaces = json!([{"type": "mount"}, {"type": "cgroup"}, {"type": "network", "path": "/proc/77/ns/net"},
             {"type": "uts", "path": "/proc/77/ns/uts"}, {"type": "ipc", "path": "/proc/77/ns/ipc"}, {"type": "pid"}]);
         assert_eq!(config["linux"]["namespaces"], spaces);
+        assert_eq!(config["linux"]["seccomp"]["defaultAction"], "SCMP_ACT_LOG");
         let process = &config["process"];
         assert_eq!((&process["cwd"], &process["env"]), (&json!("/srv"), &json!(["A=1"])));
         assert_eq!(process["user"], json!({"uid": 5, "gid": 6, "additionalGids": [7]}));
@@ -401,13 +412,23 @@ mod tests {
     fn the_user_is_the_containers_then_the_pods_then_the_images() {
         let passwd = "root:x:0:0::/:/bin/sh\nweb:x:33:34::/:/bin/sh\n";
         let groups = "root:x:0:\ntape:x:26:web\naudio:x:29:other,web\n";
-        let who = |pod: Value, own: Value| {
+        let of_image = |image: &str, pod: Value, own: Value| {
             let pod = serde_json::from_value(json!({"containers": [], "securityContext": pod})).unwrap();
             let own = serde_json::from_value(json!({"name": "a", "securityContext": own})).unwrap();
-            user(&pod, &own, (0, None), passwd, groups)
-                .map(|user| format!("{}:{} {:?}", user.uid, user.gid, user.groups))
+            user(&pod, &own, image, passwd, groups).map(|user| format!("{}:{} {:?}", user.uid, user.gid, user.groups))
         };
+        let who = |pod: Value, own: Value| of_image("", pod, own);
         assert_eq!(who(json!({}), json!({})).unwrap(), "0:0 []");
+        assert_eq!(of_image("web", json!({}), json!({})).unwrap(), "33:34 [26, 29]");
+        assert_eq!(of_image("12:13", json!({}), json!({})).unwrap(), "12:13 []");
+        assert_eq!(of_image("nobody", json!({}), json!({"runAsUser": 33})).unwrap(), "33:34 [26, 29]");
+        assert!(of_image("nobody", json!({}), json!({})).unwrap_err().to_string().contains("no user of /etc/passwd"));
+        let unknown = of_image("web", json!({"runAsNonRoot": true}), json!({})).unwrap_err().to_string();
+        assert_eq!(
+            unknown,
+            "container has runAsNonRoot and image has non-numeric user (web), cannot verify user is non-root"
+        );
+        assert_eq!(of_image("12", json!({"runAsNonRoot": true}), json!({})).unwrap(), "12:0 []");
         assert_eq!(who(json!({"runAsUser": 33}), json!({})).unwrap(), "33:34 [26, 29]");
         assert_eq!(who(json!({"runAsUser": 33, "runAsGroup": 5}), json!({"runAsUser": 7})).unwrap(), "7:5 []");
         assert_eq!(who(json!({"fsGroup": 2000, "supplementalGroups": [9]}), json!({})).unwrap(), "0:0 [9, 2000]");
@@ -419,10 +440,10 @@ mod tests {
     #[test]
     fn the_sandbox_owns_what_the_containers_share() {
         let pod = |value: Value| serde_json::from_value::<api::PodSpec>(value).unwrap();
-        let config = sandbox(&pod(plain()), "web", &group(), "web__pause", &["cpu".into()], "/usr/bin/glassbox");
+        let config = sandbox(&pod(plain()), "web", &group(), "web__pause", &["cpu".into()]);
         assert_eq!(config["hostname"], "web");
         assert_eq!(config["linux"]["namespaces"].as_array().unwrap().len(), 6);
-        let host = sandbox(&pod(json!({"containers": [], "hostNetwork": true})), "web", &group(), "i", &[], "/p");
+        let host = sandbox(&pod(json!({"containers": [], "hostNetwork": true})), "web", &group(), "i", &[]);
         assert!(host.get("hostname").is_none());
         assert_eq!(host["linux"]["namespaces"].as_array().unwrap().len(), 4);
     }

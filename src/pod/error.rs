@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::cgroup::CgroupError;
 use crate::cgroup::tree::TreeError;
+use crate::image::ImageError;
 use crate::net::NetError;
 use crate::runtime::RuntimeError;
 
@@ -53,6 +54,17 @@ pub enum PodError {
     /// The manifest asks for what is not there.
     #[error("{0}")]
     Config(String),
+    /// An image cannot be had.
+    #[error("image {name}: {cause}")]
+    Image {
+        /// Its name.
+        name: String,
+        /// Why not.
+        cause: Box<ImageError>,
+    },
+    /// The pod cannot be resized so.
+    #[error("{0}")]
+    Resize(String),
     /// The supervisor did not come up.
     #[error("{0}")]
     Supervisor(String),

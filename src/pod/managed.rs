@@ -13,13 +13,13 @@ use super::backoff::BackOff;
 use super::next;
 use super::probe::{self, Prober, Purpose};
 use super::record::Record;
+use super::resize;
 use super::running::{NotStarted, Running};
 use super::state::{Container, Exit, State};
 use crate::kube::pod::Kind;
 use crate::runtime::Store;
 
 const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
-const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
 
 /// What a container has at least between SIGTERM and SIGKILL (`minimumGracePeriodInSeconds`).
 pub const SHORTEST: Duration = Duration::from_secs(2);
@@ -86,7 +86,7 @@ struct Stopping {
 
 impl Managed {
     /// A container that has not been started.
-    pub fn new(spec: api::Container, kind: Kind) -> Managed {
+    pub fn new(spec: api::Container, kind: Kind, backoff: BackOff) -> Managed {
         let reason = if kind == Kind::App { "PodInitializing" } else { "ContainerCreating" };
         let view = Container {
             name: spec.name.clone(),
@@ -96,11 +96,12 @@ impl Managed {
             restarts: 0,
             started: false,
             ready: false,
+            again: false,
         };
         Managed {
             spec,
             view,
-            backoff: BackOff::default(),
+            backoff,
             run: None,
             not_before: None,
             runs: 0,
@@ -125,6 +126,7 @@ impl Managed {
             self.view.last = Some(exit.clone());
         }
         self.not_before = None;
+        self.view.again = false;
         match result {
             Ok(running) => {
                 self.view.state = State::Running { since: running.started };
@@ -152,6 +154,19 @@ impl Managed {
                     id: String::new(),
                 });
             }
+        }
+    }
+
+    /// Takes other requests and limits; where its resizePolicy asks for that, the container is started anew with them.
+    pub fn resize(&mut self, index: usize, to: Option<api::ResourceRequirements>, now: Timestamp, around: &Around<'_>) {
+        let restart = self.run.is_some() && resize::wants_restart(&self.spec, to.as_ref());
+        if self.spec.resources != to {
+            self.backoff.forget();
+        }
+        self.spec.resources = to;
+        if restart {
+            self.view.again = true;
+            self.kill(index, now, around, None);
         }
     }
 
@@ -270,13 +285,13 @@ impl Managed {
         }
     }
 
-    /// SIGTERM. However long the preStop hook took, two seconds are left to end in (`killContainer`).
+    /// SIGTERM, or what the image or the manifest has for it. However long the preStop hook took, two seconds are left to end in (`killContainer`).
     fn terminate(&mut self, now: Timestamp, record: &Record) {
         let Some(stopping) = self.stopping.as_mut().filter(|stopping| !stopping.asked) else { return };
         stopping.asked = true;
         stopping.deadline = stopping.deadline.max(now + SHORTEST);
         if let Some(run) = &self.run {
-            run.signal(SIGTERM, &Store::new(record.store.clone()));
+            run.terminate(&Store::new(record.store.clone()));
         }
     }
 

@@ -86,6 +86,9 @@ fn is_done(one: &Container) -> bool {
 }
 
 fn wants_restart(one: &Container, policy: Policy) -> bool {
+    if one.again {
+        return true;
+    }
     let exit = match (&one.state, &one.last) {
         (State::Ended(exit), _) | (State::Waiting { .. }, Some(exit)) => exit,
         _ => return false,
@@ -130,7 +133,7 @@ mod tests {
             digit => (State::Ended(exit(digit)), None),
         };
         let started = what == 'R';
-        Container { name: text.into(), kind, state, last, restarts: 0, started, ready: started }
+        Container { name: text.into(), kind, state, last, restarts: 0, started, ready: started, again: false }
     }
 
     fn decide(text: &str, policy: Policy) -> String {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1 as api;
 use serde_json::{Value, json};
 
+use super::error::PodError;
 use super::support;
 use crate::kube::levels::{Ids, Setting};
-use crate::kube::{Placed, Problem, decode, manifest, place_found};
+use crate::kube::manifest::Found;
+use crate::kube::pod::Pod;
+use crate::kube::{Placed, Problem, decode, defaults, manifest, place_found};
 
 /// A pod that is to run, with all that it names.
 #[derive(Debug, Clone)]
@@ -58,7 +61,12 @@ pub fn read(
         let (refused, ignored) = support::judge(&found.pod);
         let placed = place_found(&found, setting, Ids::Unknown)?;
         if !refused.is_empty() {
-            return Err(refused);
+            // What is passed over is told with it: one try shows all.
+            let passed = ignored.into_iter().filter_map(|text| {
+                let (field, message) = text.split_once(' ')?;
+                Some(Problem::new(field, message))
+            });
+            return Err(refused.into_iter().chain(passed).collect());
         }
         let pod: api::Pod = decode::typed(found.pod).map_err(one)?.object;
         let mut warnings = placed.warnings.clone();
@@ -107,6 +115,17 @@ pub fn key(pod: &api::Pod) -> String {
 /// The pod's spec; a pod without one has not passed validation.
 pub fn spec(pod: &api::Pod) -> api::PodSpec {
     pod.spec.clone().unwrap_or_default()
+}
+
+/// The requests and limits of a pod that was valid when it was run, defaults filled in.
+pub fn resources(pod: &api::Pod) -> Result<Pod, PodError> {
+    let found = Found { pod: to_json(pod), prefix: String::new(), owner: None };
+    let mut pod = Pod::decode(&found).map_err(|problems| {
+        let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        PodError::Config(listed.join("; "))
+    })?;
+    defaults::apply(&mut pod);
+    Ok(pod)
 }
 
 /// A JSON value of what can be written as JSON.

@@ -4,12 +4,36 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1 as api;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use serde::{Deserialize, Serialize};
+
 use super::error::PodError;
-use super::record::Home;
-use super::supervisor::Order;
+use super::record::{Group, Home};
 use crate::runtime::identity;
+
+/// What the supervisor is told by its socket, one JSON object a connection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Order {
+    /// End the pod, with so many seconds of grace.
+    Delete {
+        /// `terminationGracePeriodSeconds`, or what stands for it.
+        grace: i64,
+        /// Why, where it is not the user's wish: a reason and a sentence.
+        reason: Option<(String, String)>,
+    },
+    /// Take new ConfigMaps and Secrets.
+    Refresh,
+    /// Take other requests and limits, while the pod runs.
+    Resize {
+        /// The pod with them.
+        pod: Box<api::Pod>,
+        /// The cgroups that they make.
+        groups: Vec<Group>,
+    },
+}
 
 /// Sends an order and gives back the answer; `None` where no supervisor listens any more.
 pub fn send(home: &Home, order: &Order) -> Result<Option<String>, PodError> {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::PodError;
+use super::images::Files;
 use super::object::{self, Wanted};
 use crate::cgroup::Write as CgroupWrite;
 use crate::kube::levels::{Level, Rank};
@@ -35,18 +36,22 @@ pub struct Record {
     pub groups: Vec<Group>,
     /// Where the cgroup v2 hierarchy is mounted.
     pub hierarchy: PathBuf,
-    /// Root file systems by image name.
-    pub images: BTreeMap<String, PathBuf>,
+    /// What is known of images, by their names.
+    pub images: BTreeMap<String, Files>,
     /// How it is attached to a network.
     pub network: Attachment,
     /// Directory of the runtime's state.
     pub store: PathBuf,
-    /// Where this program is on the node, for the pause process: a supervisor that sealed itself runs from nowhere.
-    pub program: PathBuf,
     /// When it was run, RFC 3339.
     pub created: String,
     /// The node's CPUs in millicores and its memory in bytes.
     pub node_limits: (i64, i64),
+    /// The longest delay before a restart, in milliseconds.
+    pub longest_back_off_ms: u64,
+    /// The Node that the values were computed for, as it was given; this machine without one.
+    pub node: Option<String>,
+    /// The KubeletConfiguration, as it was given.
+    pub kubelet_config: Option<String>,
 }
 
 /// How a pod is attached to a network; a pod with `hostNetwork` is not.
@@ -114,7 +119,7 @@ impl Record {
     /// What is known of a pod that is to run; the rest is the caller's to say.
     pub fn new(
         wanted: &Wanted,
-        images: BTreeMap<String, PathBuf>,
+        images: BTreeMap<String, Files>,
         hierarchy: PathBuf,
         network: Attachment,
         store: PathBuf,
@@ -129,9 +134,11 @@ impl Record {
             images,
             network,
             store,
-            program: PathBuf::new(),
             created: format!("{:.0}", jiff::Timestamp::now()),
             node_limits: (0, 0),
+            longest_back_off_ms: 300_000,
+            node: None,
+            kubelet_config: None,
         }
     }
 

@@ -16,15 +16,20 @@ use super::config::{self, Given, Mount};
 use super::env;
 use super::error::PodError;
 use super::facts::Facts;
+use super::images::{self, Files};
 use super::log::{self, Stream};
 use super::object;
 use super::record::{Home, Record};
 use super::sandbox::{self, Sandbox};
+use super::seccomp;
 use super::state::Exit;
 use super::volumes;
 use crate::cgroup::Cgroup;
 use crate::runtime::{self, Store};
 use crate::spec::ContainerId;
+
+/// Where programs are looked for, where neither the image nor the manifest says it (containerd's `defaultUnixEnv`).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A container's process and what it writes.
 #[derive(Debug)]
@@ -38,7 +43,9 @@ pub struct Running {
     /// The pipes of stdout and stderr, not blocking; `None` once one has ended.
     pub streams: [(Option<File>, Stream); 2],
     log: File,
-    cgroup: PathBuf,
+    /// Its cgroup's directory.
+    pub cgroup: PathBuf,
+    stop: i32,
 }
 
 /// Why a container was not started.
@@ -75,20 +82,22 @@ pub fn start(
     let id = sandbox::container_id(record, &container.name, run)?;
     let bundle = home.bundle(&container.name);
     fs::create_dir_all(&bundle).map_err(|cause| PodError::file(&bundle, cause))?;
-    let rootfs = mount_rootfs(record, container, &bundle)?;
-    let read = |name: &str| fs::read_to_string(rootfs.join(name)).unwrap_or_default();
-    let user = config::user(&spec, container, (0, None), &read("etc/passwd"), &read("etc/group"))?;
+    let files = files(record, container)?;
+    let rootfs = mount_rootfs(files, &bundle)?;
+    let (passwd, groups) = images::accounts(&rootfs)?;
+    let user = config::user(&spec, container, &files.user, &passwd, &groups)?;
     let host = fs::read_to_string(home.path().join("hostname")).unwrap_or_default();
-    let base = [
-        ("PATH".to_string(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_string()),
-        ("HOSTNAME".to_string(), host.trim().to_string()),
-    ];
+    let mut base = vec![("PATH".to_string(), PATH.to_string())];
+    base.extend(files.env.iter().cloned());
+    base.push(("HOSTNAME".to_string(), host.trim().to_string()));
     let variables = env::variables(container, facts, &base)?;
-    let args = env::arguments(container, &[], &[], &variables)?;
+    let args = env::arguments(container, &files.entrypoint, &files.cmd, &variables)?;
     let group = record
         .container(&container.name)
         .ok_or_else(|| NotStarted::Config("the record has no such container".into()))?;
-    let privileged = container.security_context.as_ref().and_then(|security| security.privileged) == Some(true);
+    let security = container.security_context.clone().unwrap_or_default();
+    let all_capabilities = capabilities();
+    let own = config::capabilities(&security, &all_capabilities);
     let config = config::container(
         &spec,
         container,
@@ -99,11 +108,12 @@ pub fn start(
             sandbox: sandbox.pid,
             args: &args,
             env: &variables,
-            cwd: "",
+            cwd: &files.cwd,
             user,
-            mounts: mounts(home, &spec, sandbox, container)?,
-            devices: &if privileged { devices() } else { Vec::new() },
-            all_capabilities: &capabilities(),
+            mounts: mounts(home, &spec, sandbox, container, &variables)?,
+            devices: &if security.privileged == Some(true) { devices() } else { Vec::new() },
+            all_capabilities: &all_capabilities,
+            seccomp: seccomp::profile(&spec, container, &own, Path::new(seccomp::PROFILES))?,
         },
     );
     let log = log::open(&home.log(&container.name, run)).map_err(|cause| PodError::file(&bundle, cause))?;
@@ -119,13 +129,24 @@ pub fn start(
     };
     let streams = [stream(out, "stdout")?, stream(err, "stderr")?];
     let cgroup = record.hierarchy.join(group.path_of(id.as_str()).trim_start_matches('/'));
-    Ok(Running { id, pidfd: created.pidfd, started: Timestamp::now(), streams, log, cgroup })
+    let stop = stop_signal(container, files)?;
+    Ok(Running { id, pidfd: created.pidfd, started: Timestamp::now(), streams, log, cgroup, stop })
+}
+
+fn files<'a>(record: &'a Record, container: &api::Container) -> Result<&'a Files, NotStarted> {
+    let image = container.image.clone().unwrap_or_default();
+    record.images.get(&image).ok_or_else(|| NotStarted::Config(format!("image {image:?} is not there")))
+}
+
+/// What asks the container to end: what its lifecycle says, else its image; SIGTERM where neither says anything.
+fn stop_signal(container: &api::Container, files: &Files) -> Result<i32, NotStarted> {
+    let own = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_ref());
+    let name = own.or(files.stop_signal.as_ref()).map_or("SIGTERM", String::as_str);
+    runtime::signal_number(name).map_err(|error| NotStarted::Config(error.to_string()))
 }
 
 /// An overlay over the image's files, so that containers of one image do not see each other's changes; each run starts afresh.
-fn mount_rootfs(record: &Record, container: &api::Container, bundle: &Path) -> Result<PathBuf, NotStarted> {
-    let image = container.image.clone().unwrap_or_default();
-    let lower = record.images.get(&image).ok_or_else(|| NotStarted::Config(format!("image {image:?} is not there")))?;
+fn mount_rootfs(files: &Files, bundle: &Path) -> Result<PathBuf, NotStarted> {
     let rootfs = bundle.join("rootfs");
     let _ = unmount(&rootfs, UnmountFlags::DETACH);
     for name in ["upper", "work"] {
@@ -136,7 +157,7 @@ fn mount_rootfs(record: &Record, container: &api::Container, bundle: &Path) -> R
     fs::create_dir_all(&rootfs).map_err(|cause| PodError::file(&rootfs, cause))?;
     // By descriptors: a path may hold the `:` and `,` that have a meaning in overlay's options.
     let open = |path: &Path| File::open(path).map_err(|cause| PodError::file(path, cause));
-    let (lower, upper, work) = (open(lower)?, open(&bundle.join("upper"))?, open(&bundle.join("work"))?);
+    let (lower, upper, work) = (open(&files.rootfs)?, open(&bundle.join("upper"))?, open(&bundle.join("work"))?);
     let path = |file: &File| format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file));
     let options = format!("lowerdir={},upperdir={},workdir={}", path(&lower), path(&upper), path(&work));
     let options = std::ffi::CString::new(options).expect("numbers have no NUL");
@@ -150,6 +171,7 @@ fn mounts(
     spec: &api::PodSpec,
     sandbox: &Sandbox,
     container: &api::Container,
+    variables: &[(String, String)],
 ) -> Result<Vec<Mount>, PodError> {
     // ConfigMaps, Secrets and the pod's own fields are nobody's to write.
     let of_files = |name: &str| {
@@ -158,7 +180,7 @@ fn mounts(
             one.config_map.is_some() || one.secret.is_some() || one.projected.is_some() || one.downward_api.is_some()
         })
     };
-    let mut mounts = volumes::mounts(container, &sandbox.volumes, of_files)?;
+    let mut mounts = volumes::mounts(home, container, &sandbox.volumes, variables, of_files)?;
     let shm = if spec.host_ipc == Some(true) { "/dev/shm".into() } else { home.path().join("shm") };
     let own = [
         ("/dev/shm", shm),
@@ -243,6 +265,11 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Asks the container's first process to end, by the signal that it is made for.
+    pub fn terminate(&self, store: &Store) {
+        self.signal(self.stop, store);
     }
 
     /// Sends a signal to the container's first process.

@@ -8,24 +8,20 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1 as api;
-use rustix::fs::{FlockOperation, flock};
 use rustix::mount::{MountFlags, mount};
 
+use super::cgroup;
 use super::config;
 use super::error::PodError;
 use super::facts::Facts;
 use super::object;
+use super::pause;
 use super::record::{Attachment, Home, Record};
 use super::volumes;
-use crate::cgroup::Cgroup;
-use crate::cgroup::tree::{self, Group};
 use crate::kube::levels::Rank;
 use crate::net::{self, HostPort, Network, Protocol, cni, hosts};
 use crate::runtime::{self, Bundle, RuntimeError, Store, Until, identity};
 use crate::spec::ContainerId;
-
-/// How long processes may take to go after they are killed, in seconds.
-const KILL_SECONDS: i64 = 10;
 
 /// The sandbox of a pod that runs.
 #[derive(Debug)]
@@ -51,7 +47,7 @@ pub fn container_id(record: &Record, container: &str, run: u32) -> Result<Contai
 /// Makes the sandbox.
 pub fn make(home: &Home, record: &Record, facts: &Facts<'_>) -> Result<Sandbox, PodError> {
     let spec = object::spec(&record.pod);
-    let controllers = cgroups(home, record)?;
+    let controllers = cgroup::make(home, record)?;
     let mut made = Vec::new();
     for volume in spec.volumes.iter().flatten() {
         made.push((volume.name.clone(), volumes::prepare(home, volume, facts)?));
@@ -60,7 +56,7 @@ pub fn make(home: &Home, record: &Record, facts: &Facts<'_>) -> Result<Sandbox, 
     fs::create_dir_all(&shm).map_err(|cause| PodError::file(&shm, cause))?;
     mount("shm", &shm, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, c"mode=1777,size=65536k")
         .map_err(|errno| PodError::call(format!("mount a tmpfs on {shm:?}"), errno.into()))?;
-    let created = pause(home, record, &spec, &controllers)?;
+    let created = start_pause(home, record, &spec, &controllers)?;
     let address = attach(home, record, &spec, created.pid)?;
     own_files(home, record, &spec, address)?;
     Ok(Sandbox { pid: created.pid, pidfd: created.pidfd, address, volumes: made, controllers })
@@ -73,32 +69,7 @@ pub fn hostname(pod: &api::Pod) -> String {
     name.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_string()
 }
 
-/// Only one pod at a time changes the directories that pods share.
-fn lock(home: &Home) -> Result<File, PodError> {
-    let path = home.path().with_file_name("lock");
-    let failed = |cause| PodError::file(&path, cause);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    flock(&file, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
-    Ok(file)
-}
-
-/// `kubepods`, the QoS class and the pod, with their values. Gives back the controllers that there are.
-fn cgroups(home: &Home, record: &Record) -> Result<Vec<String>, PodError> {
-    let _lock = lock(home)?;
-    let shared: Vec<_> =
-        record.groups.iter().filter(|group| !["sandbox", "container"].contains(&group.level.as_str())).collect();
-    let writes: Vec<_> = shared.iter().map(|group| group.writes()).collect();
-    let groups: Vec<Group<'_>> = shared
-        .iter()
-        .zip(&writes)
-        .map(|(group, writes)| Group { path: &group.path, writes, must_be_idle: group.level == Rank::Pod.word() })
-        .collect();
-    tree::make(&record.hierarchy, &groups, &["hugetlb", "cpuset"])?;
-    let root = Cgroup::open(&record.hierarchy)?;
-    Ok(root.read("cgroup.controllers")?.split_whitespace().map(str::to_string).collect())
-}
-
-fn pause(
+fn start_pause(
     home: &Home,
     record: &Record,
     spec: &api::PodSpec,
@@ -108,18 +79,8 @@ fn pause(
     let id = container_id(record, "_pause", 0)?;
     let bundle = home.bundle("_pause");
     let rootfs = bundle.join("rootfs");
-    for name in ["proc", "dev"] {
-        fs::create_dir_all(rootfs.join(name)).map_err(|cause| PodError::file(&rootfs, cause))?;
-    }
-    File::create(rootfs.join("pause")).map_err(|cause| PodError::file(&rootfs, cause))?;
-    let config = config::sandbox(
-        spec,
-        &hostname(&record.pod),
-        group,
-        id.as_str(),
-        controllers,
-        &record.program.to_string_lossy(),
-    );
+    pause::rootfs(&rootfs).map_err(|cause| PodError::file(&rootfs, cause))?;
+    let config = config::sandbox(spec, &hostname(&record.pod), group, id.as_str(), controllers);
     create(&record.store, &id, &bundle, &config)
         .map_err(|cause| PodError::Container { container: "sandbox".into(), cause: Box::new(cause) })
 }
@@ -248,13 +209,7 @@ pub fn remove(home: &Home, record: &Record) -> Result<(), PodError> {
         end(&supervisor)?;
     }
     detach(home, record)?;
-    let cgroup = record.pod_cgroup().filter(|path| path.is_dir());
-    if let Some(path) = &cgroup {
-        let cgroup = Cgroup::open(path)?;
-        if cgroup.populated()? {
-            cgroup.kill(KILL_SECONDS)?;
-        }
-    }
+    cgroup::kill(record)?;
     let store = Store::new(record.store.clone());
     let own = format!("{}_", object::key(&record.pod));
     let containers =
@@ -263,16 +218,7 @@ pub fn remove(home: &Home, record: &Record) -> Result<(), PodError> {
         runtime::delete(&store, &id, true)
             .map_err(|cause| PodError::Container { container: id.to_string(), cause: Box::new(cause) })?;
     }
-    let _lock = lock(home)?;
-    if let Some(path) = &cgroup {
-        Cgroup::open(path)?.remove()?;
-    }
-    // Another pod may still be in the directories above.
-    for rank in [Rank::Qos, Rank::Kubepods] {
-        let Some(group) = record.group(rank) else { continue };
-        let _ = fs::remove_dir(record.hierarchy.join(group.path.trim_start_matches('/')));
-    }
-    Ok(())
+    cgroup::remove(home, record)
 }
 
 fn detach(home: &Home, record: &Record) -> Result<(), PodError> {
@@ -289,8 +235,11 @@ fn detach(home: &Home, record: &Record) -> Result<(), PodError> {
             let result = serde_json::from_slice(&text).unwrap_or_default();
             let (id, args) = (object::key(&record.pod), cni_args(record));
             let ports = host_ports(&object::spec(&record.pod));
-            // The namespace may be gone; plugins then clean up what they know of it (CNI specification, DEL).
-            let sandbox = cni::Sandbox { id: &id, namespace: Path::new(""), args: &args, ports: &ports };
+            // Where the namespace is gone with its process, plugins clean up what they know of it (CNI specification, DEL).
+            let pause = container_id(record, "_pause", 0)?;
+            let pid = runtime::view(&Store::new(record.store.clone()), &pause).map_or(0, |view| view.pid);
+            let namespace = if pid > 0 { PathBuf::from(format!("/proc/{pid}/ns/net")) } else { PathBuf::new() };
+            let sandbox = cni::Sandbox { id: &id, namespace: &namespace, args: &args, ports: &ports };
             cni::Chain::load(conf)?.detach(sandbox, &result)?;
             fs::remove_file(&path).map_err(|cause| PodError::file(path, cause))
         }
@@ -305,6 +254,6 @@ fn end(process: &identity::Identity) -> Result<(), PodError> {
     };
     let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
     let mut waiting = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-    let limit = rustix::event::Timespec { tv_sec: KILL_SECONDS, tv_nsec: 0 };
+    let limit = rustix::event::Timespec { tv_sec: cgroup::KILL_SECONDS, tv_nsec: 0 };
     rustix::event::poll(&mut waiting, Some(&limit)).map(drop).map_err(|errno| PodError::call(what(), errno.into()))
 }

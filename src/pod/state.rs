@@ -59,6 +59,8 @@ pub struct Container {
     pub started: bool,
     /// Whether it is started and its readiness probe (if any) passes; for a plain init container: whether it has done its work.
     pub ready: bool,
+    /// Whether it is to be started once more whatever its end and the policy: it was ended for a resize.
+    pub again: bool,
 }
 
 /// `spec.restartPolicy`.
@@ -238,7 +240,7 @@ mod tests {
         };
         let started = what == 'R';
         let ready = started || (kind == Kind::Init && what == '0');
-        Container { name: text.to_string(), kind, state, last, restarts: 0, started, ready }
+        Container { name: text.to_string(), kind, state, last, restarts: 0, started, ready, again: false }
     }
 
     fn containers(text: &str) -> Vec<Container> {

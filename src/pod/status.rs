@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as api;
 use serde_json::{Value, json};
 
 use super::object;
@@ -57,10 +58,16 @@ pub fn object(record: &Record, containers: &[Container], now: &Now, since: impl 
             value
         })
         .collect();
-    let images = images(record);
+    let evicted = now.reason.as_ref().filter(|(reason, _)| reason == "Evicted").map(|(_, message)| {
+        json!({"type": "DisruptionTarget", "status": "True", "lastTransitionTime": time(since("DisruptionTarget", true)),
+            "reason": "TerminationByKubelet", "message": message})
+    });
+    let conditions: Vec<Value> = evicted.into_iter().chain(conditions).collect();
+    let spec = object::spec(&record.pod);
+    let specs: Vec<_> = spec.init_containers.into_iter().flatten().chain(spec.containers).collect();
     let list = |kinds: &[Kind]| -> Vec<Value> {
         let of_kind = containers.iter().filter(|one| kinds.contains(&one.kind));
-        of_kind.map(|one| container(one, &images)).collect()
+        of_kind.map(|one| container(one, specs.iter().find(|spec| spec.name == one.name), record)).collect()
     };
     let mut status = json!({
         "phase": now.phase.word(),
@@ -89,24 +96,22 @@ pub fn object(record: &Record, containers: &[Container], now: &Now, since: impl 
     pod
 }
 
-/// Name and image of every container.
-fn images(record: &Record) -> Vec<(String, String)> {
-    let spec = object::spec(&record.pod);
-    let all = spec.init_containers.into_iter().flatten().chain(spec.containers);
-    all.map(|one| (one.name, one.image.unwrap_or_default())).collect()
-}
-
-fn container(one: &Container, images: &[(String, String)]) -> Value {
-    let image = images.iter().find(|(name, _)| *name == one.name).map(|(_, image)| image.as_str()).unwrap_or_default();
+fn container(one: &Container, spec: Option<&api::Container>, record: &Record) -> Value {
+    let image = spec.and_then(|spec| spec.image.as_deref()).unwrap_or_default();
+    let resources = spec.and_then(|spec| spec.resources.clone()).unwrap_or_default();
     let mut value = json!({
         "name": one.name,
         "image": image,
-        "imageID": "",
+        "imageID": record.images.get(image).and_then(|files| files.id.clone()).unwrap_or_default(),
         "ready": one.ready,
         "restartCount": one.restarts,
         "started": one.started,
         "lastState": {},
+        "resources": resources,
     });
+    if let Some(requests) = &resources.requests {
+        value["allocatedResources"] = json!(requests);
+    }
     value["state"] = match &one.state {
         State::Waiting { reason, message } => {
             let mut waiting = json!({"reason": reason});

@@ -10,39 +10,26 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as api;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::mount::{MountPropagationFlags, mount_change};
-use serde::{Deserialize, Serialize};
 
 use super::asker::{Answer, Hear};
+use super::backoff::BackOff;
+use super::cgroup;
 use super::error::PodError;
 use super::facts::Facts;
 use super::managed::{Around, Managed, SHORTEST};
 use super::next;
 use super::object;
-use super::record::{Home, Record};
+use super::order::Order;
+use super::record::{Group, Home, Record};
 use super::sandbox::{self, Sandbox};
 use super::state::{self, Container, Phase, Policy, State};
 use super::status::{self, Now};
 use super::volumes;
-use crate::kube::manifest::Found;
 use crate::kube::pod::{Kind, Pod};
 use crate::runtime::identity;
-
-/// What the supervisor is told by its socket, one JSON object a connection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Order {
-    /// End the pod, with so many seconds of grace.
-    Delete {
-        /// `terminationGracePeriodSeconds`, or what stands for it.
-        grace: i64,
-        /// Why, where it is not the user's wish: a reason and a sentence.
-        reason: Option<(String, String)>,
-    },
-    /// Take new ConfigMaps and Secrets.
-    Refresh,
-}
 
 /// Keeps the pod in `home` until it is over. `ready` is told once the sandbox is there, or why it is not; then nothing is left
 /// of it.
@@ -102,15 +89,14 @@ impl<'a> Supervisor<'a> {
         let directory = home.open()?;
         let control =
             UnixListener::bind(home.socket(&directory)).map_err(|cause| failed("listen for orders", cause))?;
-        let found = Found { pod: object::to_json(&record.pod), prefix: String::new(), owner: None };
-        let mut resources = Pod::decode(&found).map_err(|problems| PodError::Config(format!("{problems:?}")))?;
-        crate::kube::defaults::apply(&mut resources);
+        let resources = object::resources(&record.pod)?;
         let spec = object::spec(&record.pod);
         let policy = match spec.restart_policy.as_deref() {
             Some("OnFailure") => Policy::OnFailure,
             Some("Never") => Policy::Never,
             _ => Policy::Always,
         };
+        let backoff = BackOff::up_to(Duration::from_millis(record.longest_back_off_ms));
         let kinds = resources.all_containers().map(|one| one.kind);
         let containers = spec.init_containers.into_iter().flatten().chain(spec.containers);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
@@ -120,7 +106,7 @@ impl<'a> Supervisor<'a> {
         let mut supervisor = Supervisor {
             home,
             policy,
-            containers: containers.zip(kinds).map(|(one, kind)| Managed::new(one, kind)).collect(),
+            containers: containers.zip(kinds).map(|(one, kind)| Managed::new(one, kind, backoff.clone())).collect(),
             resources,
             node: (node, None),
             sandbox: None,
@@ -316,6 +302,10 @@ impl<'a> Supervisor<'a> {
                 Ok(()) => "ok".to_string(),
                 Err(error) => error.to_string(),
             },
+            Some(Order::Resize { pod, groups }) => match self.resize(*pod, groups) {
+                Ok(()) => "ok".to_string(),
+                Err(error) => error.to_string(),
+            },
             None => "what was asked is not understood".to_string(),
         };
         let _ = (&stream).write_all(format!("{answer}\n").as_bytes());
@@ -330,6 +320,27 @@ impl<'a> Supervisor<'a> {
             volumes::refresh(self.home, volume, &self.facts())?;
         }
         Ok(())
+    }
+
+    /// Takes other requests and limits: the cgroups first, then what is kept of the pod.
+    fn resize(&mut self, pod: api::Pod, groups: Vec<Group>) -> Result<(), PodError> {
+        let runs =
+            self.containers.iter().filter_map(|one| Some((one.view.name.clone(), one.run.as_ref()?.cgroup.clone())));
+        let changes = cgroup::changes(&self.record.groups, &groups);
+        let mut record = Record { pod, groups, ..self.record.clone() };
+        cgroup::apply(&self.record, &changes, &runs.collect())?;
+        std::mem::swap(&mut self.record, &mut record);
+        self.resources = object::resources(&self.record.pod)?;
+        self.home.write("record.json", &self.record)?;
+        cgroup::recount(self.home, &self.record)?;
+        let spec = object::spec(&self.record.pod);
+        let around = Around::new(&self.record, self.sandbox.as_ref().and_then(|sandbox| sandbox.address), &self.hear);
+        let all = spec.init_containers.into_iter().flatten().chain(spec.containers);
+        for (index, (one, new)) in self.containers.iter_mut().zip(all).enumerate() {
+            one.resize(index, new.resources, Timestamp::now(), &around);
+        }
+        // downwardAPI files may tell of them.
+        self.refresh()
     }
 
     /// Writes the status, if it is another one than last time.

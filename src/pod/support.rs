@@ -39,6 +39,8 @@ const DONE: &[&str] = &[
     "spec.securityContext.runAsGroup",
     "spec.securityContext.runAsNonRoot",
     "spec.securityContext.fsGroup",
+    "spec.securityContext.fsGroupChangePolicy",
+    "spec.securityContext.seccompProfile",
     "spec.securityContext.supplementalGroups",
 ];
 
@@ -52,13 +54,13 @@ const DONE_IN_CONTAINERS: &[&str] = &[
     "env",
     "envFrom",
     "ports",
-    "resources.limits",
-    "resources.requests",
     "restartPolicy",
     "volumeMounts[].name",
     "volumeMounts[].mountPath",
     "volumeMounts[].readOnly",
     "volumeMounts[].mountPropagation",
+    "volumeMounts[].subPath",
+    "volumeMounts[].subPathExpr",
     "securityContext.runAsUser",
     "securityContext.runAsGroup",
     "securityContext.runAsNonRoot",
@@ -67,6 +69,7 @@ const DONE_IN_CONTAINERS: &[&str] = &[
     "securityContext.readOnlyRootFilesystem",
     "securityContext.allowPrivilegeEscalation",
     "securityContext.procMount",
+    "securityContext.seccompProfile",
     "startupProbe",
     "livenessProbe",
     "readinessProbe",
@@ -104,19 +107,23 @@ const PASSED: &[(&str, &str)] = &[
 const HARMLESS: &[(&str, &str)] = &[
     ("spec.hostUsers", "true"),
     ("spec.setHostnameAsFQDN", "false"),
-    ("spec.securityContext.seccompProfile.type", "Unconfined"),
     ("spec.securityContext.appArmorProfile.type", "Unconfined"),
-    ("spec.securityContext.fsGroupChangePolicy", "Always"),
     ("spec.securityContext.supplementalGroupsPolicy", "Merge"),
-    ("spec.containers[].securityContext.seccompProfile.type", "Unconfined"),
-    ("spec.initContainers[].securityContext.seccompProfile.type", "Unconfined"),
     ("spec.containers[].stdin", "false"),
     ("spec.containers[].stdinOnce", "false"),
     ("spec.containers[].tty", "false"),
 ];
 
 /// Parts of fields above that are not carried out.
-const NOT: &[(&str, &str)] = &[(".httpGet.scheme", "HTTPS is not spoken; use HTTP")];
+const NOT: &[(&str, &str)] = &[
+    (".httpGet.scheme", "HTTPS is not spoken; use HTTP"),
+    (".emptyDir.medium", "it is a directory, or in memory with medium Memory"),
+    (".valueFrom.fileKeyRef", "variables come from fields, resources, ConfigMaps and Secrets"),
+    ("spec.containers[].restartPolicy", "the pod's restartPolicy holds for all its app containers"),
+];
+
+/// Values of [`NOT`] that are carried out all the same.
+const BUT: &[(&str, &[&str])] = &[(".httpGet.scheme", &["HTTP"]), (".emptyDir.medium", &["", "Memory"])];
 
 /// What is refused, and what is looked past.
 pub fn judge(pod: &Value) -> (Vec<Problem>, Vec<String>) {
@@ -134,7 +141,8 @@ fn walk(value: &Value, path: &mut String, form: &mut String, judged: &mut (Vec<P
         return;
     }
     if let Some((end, why)) = NOT.iter().find(|(end, _)| form.ends_with(end)) {
-        if !(*end == ".httpGet.scheme" && value == "HTTP") {
+        let but = BUT.iter().find(|(known, _)| known == end).map_or(&[][..], |(_, values)| values);
+        if !but.iter().any(|known| value == known) {
             judged.0.push(Problem::new(path.clone(), format!("is not supported: {why}")));
         }
         return;
@@ -188,7 +196,13 @@ fn is_done(form: &str) -> bool {
         form.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
     let container = form.strip_prefix("spec.containers[].").or_else(|| form.strip_prefix("spec.initContainers[]."));
+    let amount = container
+        .and_then(|field| field.strip_prefix("resources.limits.").or(field.strip_prefix("resources.requests.")));
     match container {
+        // Others are a device plugin's, and there is none.
+        Some(_) if amount.is_some() => amount.is_some_and(|name| {
+            matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-")
+        }),
         Some(field) => DONE_IN_CONTAINERS.iter().any(|known| below(field, known)),
         None => DONE.iter().any(|known| below(form, known)),
     }
@@ -213,13 +227,22 @@ mod tests {
             (json!({"containers": [{"name": "a"}, {"tty": true}]}), "spec.containers[1].tty: true"),
             (json!({"volumes": [{"name": "v", "nfs": {"server": "s"}}]}), "spec.volumes[0].nfs.server"),
             (
-                json!({"containers": [{"volumeMounts": [{"subPath": "x"}]}]}),
-                "spec.containers[0].volumeMounts[0].subPath",
+                json!({"containers": [{"volumeMounts": [{"recursiveReadOnly": "Enabled"}]}]}),
+                "spec.containers[0].volumeMounts[0].recursiveReadOnly",
+            ),
+            (
+                json!({"volumes": [{"name": "v", "emptyDir": {"medium": "HugePages"}}]}),
+                "spec.volumes[0].emptyDir.medium",
+            ),
+            (json!({"containers": [{"restartPolicy": "Never"}]}), "spec.containers[0].restartPolicy"),
+            (
+                json!({"containers": [{"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"key": "k"}}}]}]}),
+                "spec.containers[0].env[0].valueFrom.fileKeyRef",
             ),
             (json!({"containers": [{"lifecycle": {"preStop": {"httpGet": {"scheme": "HTTPS"}}}}]}), "httpGet.scheme"),
             (
-                json!({"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}),
-                "seccompProfile.type: \"RuntimeDefault\"",
+                json!({"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}),
+                "appArmorProfile.type: \"RuntimeDefault\"",
             ),
             (
                 json!({"securityContext": {"sysctls": [{"name": "a", "value": "b"}]}}),
@@ -239,6 +262,7 @@ mod tests {
             "nodeSelector": {"disk": "ssd"}, "hostUsers": true, "tolerations": [], "nodeName": null,
             "volumes": [{"name": "v", "projected": {"sources": [{"secret": {"name": "s", "items": [{"key": "k", "path": "p"}]}}]}}],
             "containers": [{"name": "a", "image": "i", "imagePullPolicy": "Always", "tty": false,
+                "resources": {"limits": {"cpu": "1", "hugepages-2Mi": "4Mi"}},
                 "env": [{"name": "E", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
                 "livenessProbe": {"httpGet": {"port": 80, "scheme": "HTTP"}},
                 "securityContext": {"capabilities": {"drop": ["ALL"]}}}]}});

@@ -3,14 +3,18 @@
 //! What has to be mounted is mounted in the supervisor's own mount namespace, and is gone with it.
 
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use k8s_openapi::api::core::v1 as api;
-use rustix::mount::{MountFlags, mount};
+use pathrs::Root;
+use pathrs::error::ErrorKind;
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, unmount};
 
 use super::config::Mount;
 use super::error::PodError;
+use super::expand::expand;
 use super::facts::Facts;
 use super::payload;
 use super::record::Home;
@@ -48,16 +52,22 @@ pub fn refresh(home: &Home, volume: &api::Volume, facts: &Facts<'_>) -> Result<(
     payload::write(&path, &files, &stamp(), fs_group(facts)).map_err(|cause| PodError::file(&path, cause))
 }
 
-/// The container's mounts of the pod's volumes.
+/// The container's mounts of the pod's volumes. `variables` are its own, for `subPathExpr`.
 pub fn mounts(
+    home: &Home,
     container: &api::Container,
     volumes: &[(String, PathBuf)],
+    variables: &[(String, String)],
     read_only: impl Fn(&str) -> bool,
 ) -> Result<Vec<Mount>, PodError> {
     let mut mounts = Vec::new();
-    for wanted in container.volume_mounts.iter().flatten() {
-        let Some((_, source)) = volumes.iter().find(|(name, _)| *name == wanted.name) else {
+    for (index, wanted) in container.volume_mounts.iter().flatten().enumerate() {
+        let Some((_, volume)) = volumes.iter().find(|(name, _)| *name == wanted.name) else {
             return Err(PodError::Config(format!("container {}: there is no volume {}", container.name, wanted.name)));
+        };
+        let source = match sub_path(wanted, variables)? {
+            None => volume.clone(),
+            Some(below) => part(volume, &below, &home.bundle(&container.name).join("parts").join(index.to_string()))?,
         };
         mounts.push(Mount {
             target: wanted.mount_path.clone(),
@@ -71,6 +81,62 @@ pub fn mounts(
         });
     }
     Ok(mounts)
+}
+
+/// `subPath`, or `subPathExpr` with its variables in place. Neither may be absolute or lead upwards.
+fn sub_path(wanted: &api::VolumeMount, variables: &[(String, String)]) -> Result<Option<String>, PodError> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let path = match (given(&wanted.sub_path), given(&wanted.sub_path_expr)) {
+        (Some(path), _) => path,
+        (None, Some(expression)) => expand(&expression, &variables.iter().cloned().collect()),
+        (None, None) => return Ok(None),
+    };
+    let plain = Path::new(&path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    match plain && !path.contains("$(") {
+        true => Ok(Some(path)),
+        false => Err(PodError::Config(format!(
+            "volumeMount {}: subPath {path:?} is no path below the volume",
+            wanted.mount_path
+        ))),
+    }
+}
+
+/// A part of a volume, mounted at `place` as it was found now: what the pod's containers make of the volume afterwards leads nowhere
+/// else (CVE-2017-1002101, CVE-2021-25741). What is not there becomes a directory.
+fn part(volume: &Path, below: &str, place: &Path) -> Result<PathBuf, PodError> {
+    let failed = |cause: pathrs::error::Error| {
+        PodError::Config(format!("subPath {below:?} of the volume at {}: {cause}", volume.display()))
+    };
+    let root = Root::open(volume).map_err(failed)?;
+    let found = match root.resolve(below) {
+        Err(error) if matches!(error.kind(), ErrorKind::OsError(Some(libc::ENOENT))) => make_like(&root, volume, below),
+        found => found,
+    };
+    let found = OwnedFd::from(found.map_err(failed)?);
+    let _ = unmount(place, UnmountFlags::DETACH);
+    let (parent, file) = (place.parent().unwrap_or(place), |cause| PodError::file(place, cause));
+    fs::create_dir_all(parent).map_err(file)?;
+    let is_directory =
+        rustix::fs::fstat(&found).map_err(|errno| file(errno.into()))?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let made = match is_directory {
+        true => fs::create_dir_all(place),
+        false => fs::File::create(place).map(drop),
+    };
+    made.map_err(file)?;
+    // By its descriptor, which no symbolic link can change any more.
+    let source = format!("/proc/self/fd/{}", found.as_raw_fd());
+    mount_bind_recursive(&source, place)
+        .map_err(|errno| PodError::call(format!("mount {below:?} of a volume on {place:?}"), errno.into()))?;
+    Ok(place.to_path_buf())
+}
+
+/// Makes the directories with the mode of the volume itself, as the kubelet does, whatever our umask.
+fn make_like(root: &Root, volume: &Path, below: &str) -> Result<pathrs::Handle, pathrs::error::Error> {
+    let mode = fs::metadata(volume).map_or(0o750, |found| found.permissions().mode() & 0o7777);
+    let ours = rustix::process::umask(rustix::fs::Mode::empty());
+    let made = root.mkdir_all(below, &fs::Permissions::from_mode(mode));
+    rustix::process::umask(ours);
+    made
 }
 
 fn fs_group(facts: &Facts<'_>) -> Option<u32> {
@@ -141,6 +207,25 @@ mod tests {
 
     fn checked(path: &Path, kind: &str) -> Result<PathBuf, String> {
         host_path(&api::HostPathVolumeSource { path: path.display().to_string(), type_: Some(kind.into()) })
+    }
+
+    #[test]
+    fn a_sub_path_stays_below_its_volume() {
+        let asked = |value: serde_json::Value| {
+            let mut mount = serde_json::json!({"name": "v", "mountPath": "/m"});
+            mount.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+            let mount = serde_json::from_value(mount).unwrap();
+            sub_path(&mount, &[("POD".into(), "web".into()), ("UP".into(), "../..".into())])
+        };
+        assert_eq!(asked(serde_json::json!({})).unwrap(), None);
+        assert_eq!(asked(serde_json::json!({"subPath": "a/b"})).unwrap().as_deref(), Some("a/b"));
+        assert_eq!(asked(serde_json::json!({"subPathExpr": "logs/$(POD)"})).unwrap().as_deref(), Some("logs/web"));
+        for bad in ["/etc", "../x", "a/../../b"] {
+            assert!(asked(serde_json::json!({"subPath": bad})).is_err(), "{bad}");
+        }
+        for bad in ["$(UP)", "$(NONE)"] {
+            assert!(asked(serde_json::json!({"subPathExpr": bad})).is_err(), "{bad}");
+        }
     }
 
     #[test]

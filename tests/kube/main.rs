@@ -4,6 +4,7 @@
 //! scores, errors), and worked out by hand from its rules for the rest (names, node levels, systemd's rounding).
 
 mod case;
+mod dry_run;
 mod manifests;
 mod pods;
 mod quantities;

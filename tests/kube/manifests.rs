@@ -72,7 +72,7 @@ impl Dice {
 }
 
 /// The manifest of this number: some pieces for the pod, and some for each of one to three containers.
-fn numbered(number: u64) -> Value {
+pub fn numbered(number: u64) -> Value {
     let mut dice = Dice(number);
     let mut pick = |into: &mut Map<String, Value>, place: &str, most: usize| {
         let pieces = &PIECES[place];

@@ -174,7 +174,7 @@ fn trusted_attributes_are_refused_for_root_too() {
 }
 
 /// The busybox rootfs as a layer, as tar makes it.
-fn busybox() -> Layer {
+pub fn busybox() -> Layer {
     let rootfs = std::env::var("GLASSBOX_BUSYBOX_ROOTFS").expect("the VM sets it");
     let output = std::process::Command::new("tar").args(["-C", &rootfs, "-c", "."]).output().expect("there is tar");
     assert!(output.status.success());

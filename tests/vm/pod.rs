@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::image::busybox;
+use super::image_build::{As, layout_with};
 use super::support::{Machine, Output, machine, sh};
 
 /// A test's pods. Dropped, they are gone.
@@ -161,49 +164,173 @@ data: {colour: \"red\\n\"}
         "{listed}"
     );
     assert_eq!(sh("ping -c 1 -W 5 10.244.0.2").status, 0);
-    pods.delete(&["web"]);
+    pods.runs(
+        "\
+apiVersion: v1
+kind: Pod
+metadata: {name: peer}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: server, image: busybox, command: [sh, -c, 'echo by localhost | nc -l -p 7777']}
+  - name: client
+    image: busybox
+    command: [sh, -c, 'for ip in 10.244.0.2 10.244.0.1; do ping -c 1 -W 5 $ip; done | grep -c received; until nc 127.0.0.1 7777 </dev/null; do sleep 0.1; done']
+",
+        &[],
+    );
+    pods.phase("peer", "Succeeded");
+    let said = pods.logs("peer", "client");
+    assert!(said.starts_with("2\n") && said.ends_with("by localhost\n"), "{said}");
+    pods.delete(&["web", "peer"]);
     assert!(!Path::new("/sys/fs/cgroup/kubepods").exists());
     assert_eq!(machine.glassbox(["pod", "ps"]).stdout.lines().count(), 1);
     assert_eq!(machine.glassbox(["pod", "describe", "web"]).status, 1);
 }
 
+/// The files that `qos` names for the pod of this manifest, held against the kernel's; gives back how many agree.
+fn held_against_the_kernel(machine: &Machine, file: &str, name: &str, more: &[&str]) -> usize {
+    let args = [&["qos", "--format", "json", "--pod", name], more, &[file]].concat();
+    let said = machine.glassbox(args);
+    assert_eq!(said.status, 0, "{}", said.stderr);
+    let answer: Value = serde_json::from_str(&said.stdout).unwrap();
+    let mut looked = 0;
+    for level in answer["cgroups"].as_array().unwrap() {
+        let id = match level["level"].as_str().unwrap() {
+            "sandbox" => format!("default_{name}__pause_0"),
+            _ => format!("default_{name}_{}_0", level["name"].as_str().unwrap()),
+        };
+        let path = format!("/sys/fs/cgroup{}", level["path"].as_str().unwrap().replace("<cid>", &id));
+        // An init container has done its work and is gone.
+        if level["kind"] == "init" {
+            assert!(!Path::new(&path).exists());
+            continue;
+        }
+        for (file, value) in level["files"].as_object().unwrap() {
+            let live = sh(&format!("cat {path}/{file}")).stdout;
+            let value = value["value"].as_str().map_or(value["value"].to_string(), str::to_string);
+            assert!(glassbox::cgroup::live::holds(file, &value, &live), "{path}/{file}: {value} and {live}");
+            looked += 1;
+        }
+    }
+    looked
+}
+
 #[test]
-fn the_kernel_holds_what_qos_says_for_every_class() {
+fn the_kernel_holds_what_qos_says_file_by_file() {
     let machine = machine();
     let pods = Pods::new(&machine);
-    let pod = |name: &str, resources: &str, more: &str| {
-        format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, uid: uid-{name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n{more}  \
-             containers:\n  - {{name: app, image: busybox, command: [sleep, '1000'], resources: {resources}}}\n"
-        )
-    };
+    let config = machine.directory().join("kubelet.yaml");
+    fs::write(
+        &config,
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmemorySwap: {swapBehavior: LimitedSwap}\n\
+         podPidsLimit: 100\nfeatureGates: {MemoryQoS: true}\nmemoryReservationPolicy: TieredReservation\n",
+    )
+    .unwrap();
     let sidecar = "  initContainers:\n  - {name: proxy, image: busybox, restartPolicy: Always, command: [sleep, '1000'], \
                    resources: {requests: {cpu: 50m, memory: 16Mi}, limits: {cpu: 100m, memory: 32Mi}}}\n";
-    for (name, resources, more) in [
-        ("gold", "{limits: {cpu: 333m, memory: 64Mi}}", ""),
-        ("silver", "{requests: {cpu: 250m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}", sidecar),
-        ("bronze", "{}", ""),
-        ("level", "{}", "  resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}\n"),
+    let init = "  initContainers:\n  - {name: setup, image: busybox, command: ['true'], resources: {requests: {cpu: 300m}, \
+                limits: {memory: 96Mi}}}\n";
+    let swap = ["--kubelet-config", config.to_str().unwrap()];
+    for (name, resources, spec, more) in [
+        ("gold", "{limits: {cpu: 333m, memory: 64Mi}}", "", &[][..]),
+        ("silver", "{requests: {cpu: 250m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}", sidecar, &[]),
+        ("bronze", "{}", "", &[]),
+        ("level", "{}", "  resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}\n", &[]),
+        ("init", "{requests: {cpu: 100m}, limits: {memory: 64Mi}}", init, &[]),
+        ("swap", "{requests: {memory: 32Mi}, limits: {memory: 64Mi}}", "", &swap),
     ] {
-        pods.runs(&pod(name, resources, more), &[]);
+        let pod = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, uid: uid-{name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n{spec}  \
+             containers:\n  - {{name: app, image: busybox, command: [sleep, '1000'], resources: {resources}}}\n"
+        );
+        pods.runs(&pod, more);
         pods.ready(name);
         let file = machine.directory().join("pod.yaml");
-        let base = sh(&format!("find /sys/fs/cgroup/kubepods -type d -name poduid-{name}")).stdout;
-        let mut looked = 0;
-        for group in sh(&format!("find {} -type d", base.trim())).stdout.lines() {
-            let leaf = group.rsplit('/').next().unwrap();
-            let container = leaf.strip_prefix(&format!("default_{name}_")).map(|rest| rest.trim_end_matches("_0"));
-            let mut args = vec!["why", "--format", "json", "--pod", file.to_str().unwrap()];
-            args.extend(container.map(|name| ["--container", name]).into_iter().flatten());
-            args.push(group);
-            let said = machine.glassbox(args);
-            assert_eq!(said.status, 0, "{group}: {}{}", said.stdout, said.stderr);
-            let answer: Value = serde_json::from_str(&said.stdout).unwrap();
-            looked += answer["files"].as_array().unwrap().iter().filter(|row| row["verdict"] == "agrees").count();
-        }
-        assert!(looked > 10, "{name}: {looked} values");
+        let looked = held_against_the_kernel(&machine, file.to_str().unwrap(), name, more);
+        assert!(looked > 15, "{name}: {looked} values");
+        // The supervisor's record tells `why` the same, without the manifest.
+        let group = sh(&format!("find /sys/fs/cgroup/kubepods -type d -name default_{name}_app_0")).stdout;
+        let said = machine.glassbox(["why", "--format", "json", group.trim()]);
+        assert_eq!(said.status, 0, "{}{}", said.stdout, said.stderr);
+        let answer: Value = serde_json::from_str(&said.stdout).unwrap();
+        let from_pod = format!("pod default/{name}");
+        let rows = answer["files"].as_array().unwrap();
+        assert!(rows.iter().any(|row| row.to_string().contains(&from_pod)), "{answer:#}");
         pods.delete(&["--force", name]);
     }
+}
+
+#[test]
+fn a_resize_rewrites_the_files_of_what_runs_and_stats_tell_what_is_used() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    pods.runs(
+        "\
+apiVersion: v1
+kind: Pod
+metadata: {name: grow, uid: uid-grow}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: app
+    image: busybox
+    command: [sh, -c, 'while :; do :; done']
+    resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}
+  - name: careful
+    image: busybox
+    command: [sleep, '1000']
+    resources: {requests: {memory: 8Mi}, limits: {cpu: 100m, memory: 16Mi}}
+    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]
+",
+        &[],
+    );
+    pods.ready("grow");
+    let base = "/sys/fs/cgroup/kubepods/burstable/poduid-grow";
+    let read = |file: &str| fs::read_to_string(format!("{base}/{file}")).unwrap().trim_end().to_string();
+    let processes = read("default_grow_app_0/cgroup.procs");
+    let resize = |args: &[&str]| machine.glassbox([&["pod", "resize", "grow"], args].concat());
+    let done = resize(&["-c", "app", "--requests", "cpu=300m", "--limits", "cpu=400m,memory=96Mi"]);
+    assert_eq!((done.status, done.stdout.as_str()), (0, "pod default/grow resized\n"), "{}", done.stderr);
+    let held = ["cpu.max", "memory.max", "default_grow_app_0/cpu.max", "default_grow_app_0/memory.max"].map(read);
+    assert_eq!(held, ["50000 100000", "117440512", "40000 100000", "100663296"]);
+    assert_eq!(read("default_grow_app_0/cgroup.procs"), processes, "it runs on");
+    let pod = pods.pod("grow");
+    assert_eq!(state(&pod, "app")["resources"]["limits"]["cpu"], "400m");
+    assert_eq!(state(&pod, "app")["restartCount"], 0);
+    let why = machine.glassbox(["why", "/sys/fs/cgroup/kubepods/burstable/cpu.weight"]);
+    assert_eq!(why.status, 0, "the class has the pod's new weight: {}", why.stdout);
+    assert_eq!(resize(&["-c", "careful", "--limits", "memory=24Mi"]).status, 0);
+    let pod = pods.wait("grow", "a restart", |pod| {
+        state(pod, "careful")["restartCount"] == 1 && condition(pod, "Ready") == "True"
+    });
+    assert_eq!(state(&pod, "careful")["lastState"]["terminated"]["exitCode"], 137);
+    assert_eq!(read("default_grow_careful_1/memory.max"), "25165824");
+    for (args, expected) in [
+        (["-c", "app", "--limits", "memory=16Ki"], "must be less than or equal to memory limit"),
+        (["-c", "app", "--requests", "cpu=100"], "must be less than or equal to cpu limit"),
+        (["-c", "other", "--requests", "cpu=1m"], "has no container other"),
+    ] {
+        let refused = resize(&args);
+        assert_eq!(refused.status, 1);
+        assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+    }
+    let small = resize(&["-c", "app", "--requests", "memory=4Ki", "--limits", "memory=4Ki"]);
+    assert!(small.stderr.contains("below current usage"), "{}", small.stderr);
+    assert_eq!(read("default_grow_app_0/memory.max"), "100663296", "nothing was written");
+    let said = machine.glassbox(["pod", "stats", "--interval", "500", "--format", "json", "grow"]);
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    let stats: Value = serde_json::from_str(&said.stdout).unwrap();
+    let app = &stats["pods"][0]["containers"][0];
+    let cores = app["cpu"]["usageNanoCores"].as_u64().unwrap();
+    assert!((50_000_000..600_000_000).contains(&cores), "400m of a CPU: {cores}");
+    assert!((4096..50 << 20).contains(&app["memory"]["workingSetBytes"].as_u64().unwrap()), "{app:#}");
+    let table = machine.glassbox(["pod", "stats", "--interval", "10"]).stdout;
+    assert!(
+        table.starts_with("POD           NAME     CPU(cores)  MEMORY(bytes)  TASKS  THROTTLED\ndefault/grow  app"),
+        "{table}"
+    );
+    pods.delete(&["grow"]);
 }
 
 #[test]
@@ -392,12 +519,35 @@ spec:
     assert!(!said.contains(" Z "), "a zombie is left: {said}");
     // The pause process is small: what it has of its own, in KiB.
     let own = sh("awk '/^Private/ {sum += $2} END {print sum}' /proc/$(pgrep -f ^/pause)/smaps_rollup").stdout;
-    assert!(own.trim().parse::<u32>().unwrap() < 4096, "{own} KiB");
+    assert!(own.trim().parse::<u32>().unwrap() <= 16, "{own} KiB");
     pods.delete(&["shared"]);
 }
 
+/// `pod evict --watch` until it has evicted so many pods; gives back their names in order.
+fn evicted(machine: &Machine, config: &str, number: usize) -> Vec<String> {
+    let file = machine.directory().join("kubelet.yaml");
+    fs::write(&file, format!("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n{config}"))
+        .unwrap();
+    let said = machine.directory().join("evicted");
+    let mut child = Command::new(machine.binary())
+        .args(["pod", "evict", "--watch", "--interval", "1500", "--kubelet-config", file.to_str().unwrap()])
+        .stdout(fs::File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    let name = |line: &str| Some(line.strip_prefix("pod default/")?.split_once(" evicted: ")?.0.to_string());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut names = Vec::new();
+    while names.len() < number && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+        names = fs::read_to_string(&said).unwrap().lines().filter_map(name).collect();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    names
+}
+
 #[test]
-fn the_ranking_for_eviction_is_the_kubelets() {
+fn pods_are_evicted_in_the_order_of_the_ranking() {
     let machine = machine();
     let pods = Pods::new(&machine);
     let pod = |name: &str, more: &str, resources: &str| {
@@ -406,21 +556,146 @@ fn the_ranking_for_eviction_is_the_kubelets() {
              image: busybox, command: [sh, -c, 'sleep 1000'], resources: {resources}}}\n"
         )
     };
-    pods.runs(&pod("modest", "", "{requests: {memory: 64Mi}}"), &[]);
-    pods.runs(&pod("loose", "", "{}"), &[]);
-    pods.runs(&pod("dear", "  priority: 100\n", "{}"), &[]);
-    for name in ["modest", "loose", "dear"] {
+    pods.runs(&pod("modest", "", "{requests: {memory: 64Mi}}"), &["--no-network"]);
+    pods.runs(&pod("loose", "", "{}"), &["--no-network"]);
+    pods.runs(&pod("dear", "  priority: 100\n", "{}"), &["--no-network"]);
+    pods.runs(&pod("critical", "  priority: 2000000000\n", "{}"), &["--no-network"]);
+    pods.runs(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: full}\nspec:\n  priority: 1000\n  volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}]\n  \
+         containers:\n  - {name: app, image: busybox, command: [sh, -c, 'dd if=/dev/zero of=/v/f bs=1M count=3; sleep 1000'], \
+         volumeMounts: [{name: v, mountPath: /v}]}\n",
+        &["--no-network"],
+    );
+    for name in ["modest", "loose", "dear", "critical", "full"] {
         pods.ready(name);
     }
+    // Nothing is crossed: who holds more than it may goes all the same.
+    let off = "evictionHard: {memory.available: 0%}\n";
+    assert_eq!(evicted(&machine, off, 1), ["full"]);
+    let full = pods.phase("full", "Failed");
+    assert_eq!(full["status"]["message"], "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ");
     let said = machine.glassbox(["pod", "evict", "--dry-run", "--format", "json"]);
     assert_eq!((said.status, said.stderr.as_str()), (0, ""));
     let answer: Value = serde_json::from_str(&said.stdout).unwrap();
-    let order: Vec<&str> =
-        answer["ranking"].as_array().unwrap().iter().map(|one| one["pod"].as_str().unwrap()).collect();
-    assert_eq!(order, ["default/loose", "default/dear", "default/modest"]);
-    let usage = answer["ranking"][0]["usage"].as_i64().unwrap();
+    let ranking = answer["ranking"].as_array().unwrap();
+    let order: Vec<&str> = ranking.iter().map(|one| one["pod"].as_str().unwrap()).collect();
+    assert_eq!(order, ["default/loose", "default/dear", "default/critical", "default/modest"]);
+    let usage = ranking[0]["usage"].as_i64().unwrap();
     assert!((1..64 << 20).contains(&usage), "{usage}");
-    pods.delete(&["--force", "modest", "loose", "dear"]);
+    let begun = Instant::now();
+    let soft = "evictionHard: {memory.available: 0%}\nevictionSoft: {memory.available: 10Ti}\n\
+                evictionSoftGracePeriod: {memory.available: 1s}\nevictionMaxPodGracePeriod: 5\n";
+    assert_eq!(evicted(&machine, soft, 1), ["loose"]);
+    assert!(begun.elapsed() >= Duration::from_secs(1), "a soft threshold has its grace period");
+    assert_eq!(evicted(&machine, "evictionHard: {memory.available: 10Ti}\n", 2), ["dear", "modest"]);
+    let modest = pods.phase("modest", "Failed");
+    assert_eq!(modest["status"]["reason"], "Evicted");
+    let message = modest["status"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("The node was low on resource: memory. Threshold quantity: 10Ti, available: "),
+        "{message}"
+    );
+    assert_eq!(condition(&modest, "DisruptionTarget"), "True");
+    assert_eq!(pods.pod("critical")["status"]["phase"], "Running");
+    pods.delete(&["--force", "modest", "loose", "dear", "critical", "full"]);
+}
+
+#[test]
+fn a_cni_plugin_is_given_the_network_namespace_to_the_last() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    fs::create_dir_all("/opt/cni/bin").unwrap();
+    let answer = r#"{"ips": [{"address": "10.9.9.9/24"}]}"#;
+    let plugin = format!("#!/bin/sh\necho $CNI_COMMAND $(readlink $CNI_NETNS) >>/tmp/gb-cni\necho '{answer}'\n");
+    fs::write("/opt/cni/bin/gb-note", plugin).unwrap();
+    sh("chmod 755 /opt/cni/bin/gb-note");
+    let conf = machine.directory().join("note.conf");
+    fs::write(&conf, r#"{"cniVersion": "1.0.0", "name": "note", "type": "gb-note"}"#).unwrap();
+    pods.runs(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: noted}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  \
+         - {name: app, image: busybox, command: [sleep, '1000']}\n",
+        &["--cni-conf", conf.to_str().unwrap()],
+    );
+    assert_eq!(pods.ready("noted")["status"]["podIP"], "10.9.9.9");
+    pods.delete(&["noted"]);
+    let said = fs::read_to_string("/tmp/gb-cni").unwrap();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert!(matches!(words[..], ["ADD", one, "DEL", two] if one == two && one.starts_with("net:[")), "{said}");
+    sh("rm -rf /tmp/gb-cni /opt/cni");
+}
+
+#[test]
+fn an_image_of_the_store_says_what_runs_and_parts_of_volumes_and_filters_hold() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    let store = machine.directory().join("images");
+    fs::create_dir_all(store.join("registry.example")).unwrap();
+    let layer = busybox()
+        .file("etc/passwd", "root:x:0:0::/:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n")
+        .file("etc/group", "ssl:x:50:web\n");
+    let config = json!({"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["echo of the image"], "User": "web", "WorkingDir": "/tmp",
+        "Env": ["MODE=fast", "GREETING=no"], "StopSignal": "SIGUSR1"});
+    layout_with(&store.join("registry.example/web:1"), &[(&layer, As::Gzip)], config);
+    fs::create_dir_all("/var/lib/kubelet/seccomp/gb").unwrap();
+    let filter = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 9}]});
+    fs::write("/var/lib/kubelet/seccomp/gb/no-mkdir.json", filter.to_string()).unwrap();
+    let unpacked = machine.directory().join("unpacked");
+    let flags = ["--no-network", "--image-store", store.to_str().unwrap(), "--unpacked", unpacked.to_str().unwrap()];
+    pods.runs(
+        "\
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  terminationGracePeriodSeconds: 20
+  securityContext: {runAsNonRoot: false, fsGroup: 2000}
+  volumes:
+  - {name: data, emptyDir: {}}
+  - {name: trap, hostPath: {path: /tmp/gb-trap, type: DirectoryOrCreate}}
+  initContainers:
+  - {name: plain, image: 'registry.example/web:1'}
+  - {name: make, image: busybox, command: [sh, -c, 'ln -sfn /etc /trap/out; mkdir -p /trap/in; echo part >/trap/in/file'], volumeMounts: [{name: trap, mountPath: /trap}]}
+  containers:
+  - name: app
+    image: registry.example/web:1
+    args: ['echo $MODE $(GREETING) $PWD; id -u; id -G; cat /part; grep -c Seccomp:.2 /proc/self/status; ls /part-out; echo own >/logs/x; trap \"echo asked\" USR1; sleep 1000 & wait; wait']
+    env: [{name: GREETING, value: 'yes'}, {name: NAME, value: web}]
+    securityContext: {seccompProfile: {type: RuntimeDefault}}
+    volumeMounts:
+    - {name: trap, mountPath: /part, subPath: in/file, readOnly: true}
+    - {name: data, mountPath: /part-out, subPath: made/here}
+    - {name: data, mountPath: /logs, subPathExpr: 'logs/$(NAME)'}
+  - name: filtered
+    image: busybox
+    command: [sh, -c, 'mkdir /x 2>&1; grep Seccomp: /proc/self/status; sleep 1000']
+    securityContext: {capabilities: {add: [SYS_ADMIN]}, seccompProfile: {type: Localhost, localhostProfile: gb/no-mkdir.json}}
+",
+        &flags,
+    );
+    pods.ready("web");
+    assert_eq!(pods.logs("web", "plain"), "of the image\n");
+    pods.wait("web", "it has spoken", |_| pods.logs("web", "app").contains("part\n1"));
+    assert_eq!(pods.logs("web", "app"), "fast yes /tmp\n33\n34 50 2000\npart\n1\n");
+    pods.wait("web", "the filter has answered", |_| pods.logs("web", "filtered").contains("Seccomp:\t2"));
+    assert!(pods.logs("web", "filtered").contains("Bad file descriptor"), "{}", pods.logs("web", "filtered"));
+    assert!(sh("cat /run/glassbox-pods/default_web/volumes/data/logs/web/x").stdout == "own\n");
+    assert_eq!(
+        pods.pod("web")["status"]["initContainerStatuses"][0]["imageID"].as_str().unwrap().split(':').next(),
+        Some("sha256")
+    );
+    let leads_out = pods.run(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: out}\nspec:\n  volumes: [{name: trap, hostPath: {path: /tmp/gb-trap}}]\n  containers:\n  \
+         - {name: app, image: busybox, command: [ls, /m], volumeMounts: [{name: trap, mountPath: /m, subPath: out/passwd}]}\n",
+        &["--no-network"],
+    );
+    assert_eq!(leads_out.status, 0, "{}", leads_out.stderr);
+    // The link is resolved inside the volume, where it leads to nothing.
+    let out = pods
+        .wait("out", "it waits", |pod| state(pod, "app")["state"]["waiting"]["reason"] == "CreateContainerConfigError");
+    let message = state(&out, "app")["state"]["waiting"]["message"].as_str().unwrap();
+    assert!(message.starts_with("subPath \"out/passwd\" of the volume at /tmp/gb-trap: "), "{message}");
+    pods.delete(&["--force", "web", "out"]);
+    sh("rm -rf /tmp/gb-trap /var/lib/kubelet");
 }
 
 #[test]
@@ -444,6 +719,12 @@ fn what_is_not_carried_out_is_refused_by_its_field() {
     );
     let image = pods
         .run("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: nginx}]}\n", &[]);
-    assert!(image.stderr.contains("hint: Give them with --image nginx=DIR."), "{}", image.stderr);
+    assert!(
+        image
+            .stderr
+            .contains("hint: Give it with --image nginx=PATH, or put it into /var/lib/glassbox/images by its name."),
+        "{}",
+        image.stderr
+    );
     assert_eq!(processes("/sys/fs/cgroup/kubepods"), "");
 }

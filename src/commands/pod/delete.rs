@@ -8,9 +8,9 @@ use crate::cli::Global;
 use crate::commands::output;
 use crate::pod::object;
 use crate::pod::order;
+use crate::pod::order::Order;
 use crate::pod::record::Home;
 use crate::pod::sandbox;
-use crate::pod::supervisor::Order;
 
 /// Flags of `glassbox pod delete`.
 #[derive(Debug, clap::Args)]

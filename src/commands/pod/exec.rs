@@ -4,12 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::{Named, find, root, told};
+use super::{Named, container, find, record, root, told};
 use crate::cli::{Cli, Command, Global, Runtime};
 use crate::commands::exec;
 use crate::error::Failure;
-use crate::pod::object;
-use crate::runtime::Store;
+use crate::pod::usage;
 
 /// Flags of `glassbox pod exec`.
 #[derive(Debug, clap::Args)]
@@ -35,28 +34,16 @@ pub struct Args {
 /// Runs a program in a container.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let home = find(&args.pod, global)?;
-    let record = home.record().map_err(told)?.ok_or_else(|| Failure::new("the pod is not made yet"))?;
-    let spec = object::spec(&record.pod);
-    let names: Vec<&str> =
-        spec.containers.iter().chain(spec.init_containers.iter().flatten()).map(|one| one.name.as_str()).collect();
-    let name = args.container.as_deref().or(names.first().copied()).unwrap_or_default();
-    if !names.contains(&name) {
-        return Err(Failure::new(format!("the pod {} has no container {name}", home.pod_name()))
-            .hint(format!("It has: {}.", names.join(", ")))
-            .into());
-    }
-    let prefix = format!("{}_{name}_", object::key(&record.pod));
-    let ids = Store::new(record.store.clone()).ids().map_err(crate::commands::container::told)?;
-    // Only the run that goes on has a state; those before it are gone.
-    let id = ids.into_iter().map(|id| id.to_string()).rfind(|id| id.starts_with(&prefix));
-    let id = id.ok_or_else(|| {
+    let record = record(&home)?;
+    let name = container(&home, &record, args.container.as_deref())?;
+    let id = usage::container_id(&record, &name).map_err(told)?.ok_or_else(|| {
         Failure::new(format!("container {name} of pod {} does not run", home.pod_name()))
             .hint("`glassbox pod describe` tells why.")
     })?;
     let root = root(global).display().to_string();
     let mut words = vec!["glassbox".to_string(), "--root".into(), root, "exec".into()];
     words.extend(args.tty.then(|| "--tty".to_string()));
-    words.push(id);
+    words.push(id.to_string());
     words.extend(args.command.iter().cloned());
     let cli = Cli::try_parse_from(words).map_err(|error| Failure::new(error.to_string()))?;
     match &cli.command {

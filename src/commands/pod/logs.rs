@@ -5,12 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Named, find, told};
+use super::{Named, container, find, record};
 use crate::cli::Global;
 use crate::commands::output;
 use crate::error::Failure;
 use crate::pod::log::{self, Entry};
-use crate::pod::object;
 use crate::pod::record::Home;
 
 /// Flags of `glassbox pod logs`.
@@ -40,7 +39,7 @@ pub struct Args {
 /// Prints what a container has written: its stdout on ours, its stderr on ours too, as kubectl does.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let home = find(&args.pod, global)?;
-    let name = container(args, &home)?;
+    let name = container(&home, &record(&home)?, args.container.as_deref())?;
     let runs = (0..).take_while(|run| home.log(&name, *run).is_file()).count() as u32;
     let wanted = runs.checked_sub(if args.previous { 2 } else { 1 });
     let Some(run) = wanted else {
@@ -69,20 +68,6 @@ fn follow(args: &Args, reader: &mut BufReader<File>, home: &Home, name: &str) ->
             None if !is_running(home, name) => return Ok(()),
             None => std::thread::sleep(Duration::from_millis(100)),
         }
-    }
-}
-
-fn container(args: &Args, home: &Home) -> anyhow::Result<String> {
-    let record = home.record().map_err(told)?.ok_or_else(|| Failure::new("the pod is not made yet"))?;
-    let spec = object::spec(&record.pod);
-    let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
-    let names: Vec<&str> = all.map(|one| one.name.as_str()).collect();
-    match &args.container {
-        Some(name) if names.contains(&name.as_str()) => Ok(name.clone()),
-        Some(name) => Err(Failure::new(format!("the pod {} has no container {name}", home.pod_name()))
-            .hint(format!("It has: {}.", names.join(", ")))
-            .into()),
-        None => Ok(names.first().map(ToString::to_string).unwrap_or_default()),
     }
 }
 

@@ -16,10 +16,11 @@ use crate::kube::cgroup_path::{Cri, Driver};
 use crate::kube::cpu::Formula;
 use crate::kube::levels::Setting;
 use crate::net::Range;
+use crate::pod::images::{self, Files};
 use crate::pod::object::{self, Wanted};
 use crate::pod::order;
+use crate::pod::order::Order;
 use crate::pod::record::{Attachment, Home, Record};
-use crate::pod::supervisor::Order;
 
 /// Flags of `glassbox pod run`.
 #[derive(Debug, clap::Args)]
@@ -33,9 +34,16 @@ pub struct Args {
     /// Manifest, YAML or JSON, of one or more documents; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The files of an image: a directory that is a root file system. May be given again
-    #[arg(long = "image", value_name = "NAME=DIR", value_parser = image)]
-    pub images: Vec<(String, PathBuf)>,
+    /// Where an image is: an OCI layout, an archive of one, a docker-archive, or a directory that is a root file system. May be given
+    /// again
+    #[arg(long = "image", value_name = "NAME=PATH", value_parser = image)]
+    pub images: Vec<(String, String)>,
+    /// Where images are that are not given: a directory with an OCI layout, or with archives and directories by the images' names
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/glassbox/images")]
+    pub image_store: PathBuf,
+    /// Where images are unpacked, once for all pods
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/glassbox/unpacked")]
+    pub unpacked: PathBuf,
     /// Run only the pod of this name
     #[arg(long = "pod", value_name = "NAME")]
     pub pod_name: Option<String>,
@@ -74,10 +82,10 @@ pub struct ApplyArgs {
     pub namespace: String,
 }
 
-fn image(text: &str) -> Result<(String, PathBuf), String> {
+fn image(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_string(), PathBuf::from(path))),
-        _ => Err("write it as NAME=DIR, such as busybox=web/rootfs".to_string()),
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_string(), path.to_string())),
+        _ => Err("write it as NAME=PATH, such as busybox=web/rootfs".to_string()),
     }
 }
 
@@ -109,23 +117,26 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
             .hint("Give a manifest with a document of kind Pod.")
             .into());
     }
-    let images = images(args)?;
     for one in &wanted {
         for warning in &one.warnings {
             output::eprint_line(&format!("warning: {}: {warning}", object::key(&one.pod).replace('_', "/")))?;
         }
-        check_images(one, &images)?;
+        find_images(args, one)?;
     }
     for one in &wanted {
         let name = object::key(&one.pod).replace('_', "/");
         if args.dry_run {
             let class = one.placed.verdict.class.name();
-            output::print(&format!(
-                "pod {name} would run: {class}, {} containers\n",
-                one.placed.pod.all_containers().count()
-            ))?;
+            let containers = one.placed.pod.all_containers().count();
+            output::print(&format!("pod {name} would run: {class}, {containers} containers\n"))?;
             continue;
         }
+        let images = find_images(args, one)?;
+        let unpack = |(name, path): (String, String)| {
+            let files = images::at(&name, &path, &args.unpacked).map_err(told)?;
+            Ok((name, files))
+        };
+        let images = images.into_iter().map(unpack).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
         start(args, global, one, &images, &setting)?;
         output::print(&format!("pod {name} started\n"))?;
     }
@@ -138,38 +149,27 @@ fn new_uid() -> String {
     text.trim().to_string()
 }
 
-fn images(args: &Args) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let mut images = BTreeMap::new();
-    for (name, path) in &args.images {
-        let failed = |cause: std::io::Error| {
-            Failure::new(format!("--image {name}={}: cannot be used", path.display()))
-                .caused_by(cause)
-                .hint("Give a directory that is a root file system; rootfs-scripts/busybox-rootfs makes one.")
+/// Where each image of the pod is.
+fn find_images(args: &Args, wanted: &Wanted) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for one in wanted.placed.pod.all_containers() {
+        let given = args.images.iter().rfind(|(name, _)| *name == one.image).map(|(_, path)| path.clone());
+        let Some(path) = given.or_else(|| images::in_store(&one.image, &args.image_store)) else {
+            let store = args.image_store.display();
+            return Err(Failure::new(format!("{}.image: the image {:?} is not given", one.field, one.image))
+                .hint(format!("Give it with --image {}=PATH, or put it into {store} by its name.", one.image))
+                .into());
         };
-        let path = path.canonicalize().map_err(failed)?;
-        if !path.is_dir() || path == Path::new("/") {
-            return Err(failed(std::io::ErrorKind::NotADirectory.into()).into());
-        }
-        images.insert(name.clone(), path);
+        found.insert(one.image.clone(), path);
     }
-    Ok(images)
-}
-
-fn check_images(wanted: &Wanted, images: &BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
-    let missing = wanted.placed.pod.all_containers().find(|one| !images.contains_key(&one.image));
-    match missing {
-        Some(one) => Err(Failure::new(format!("{}.image: the files of {:?} are not given", one.field, one.image))
-            .hint(format!("Give them with --image {}=DIR.", one.image))
-            .into()),
-        None => Ok(()),
-    }
+    Ok(found)
 }
 
 fn start(
     args: &Args,
     global: &Global,
     wanted: &Wanted,
-    images: &BTreeMap<String, PathBuf>,
+    images: &BTreeMap<String, Files>,
     setting: &Setting,
 ) -> anyhow::Result<()> {
     let hierarchy = mount_point().ok_or_else(|| {
@@ -190,10 +190,13 @@ fn start(
     let cpu = setting.node.capacity.get("cpu").map_or(0, |cpu| cpu.milli_value());
     record.node_limits =
         (i64::try_from(cpu).unwrap_or(i64::MAX), i64::try_from(setting.node.memory()).unwrap_or(i64::MAX));
-    record.program =
+    record.longest_back_off_ms = u64::try_from(setting.config.longest_back_off.as_millis()).unwrap_or(u64::MAX);
+    record.node = args.node.as_deref().map(qos::read).transpose()?;
+    record.kubelet_config = args.kubelet_config.as_deref().map(qos::read).transpose()?;
+    let program =
         std::env::current_exe().map_err(|cause| Failure::new("cannot find our own program").caused_by(cause))?;
     let home = Home::create(&pods, &record).map_err(told)?;
-    supervise(&home, &record.program).inspect_err(|_| drop(home.remove()))
+    supervise(&home, &program).inspect_err(|_| drop(home.remove()))
 }
 
 /// Starts the supervisor, and hears from it whether the pod's sandbox is there.

@@ -9,12 +9,16 @@ use super::Args;
 use crate::cgroup::Cgroup;
 use crate::cli::Global;
 use crate::commands::container::store;
-use crate::commands::qos;
+use crate::commands::{self, qos};
 use crate::error::Failure;
 use crate::kube::cgroup_path::{Cri, Driver};
 use crate::kube::cgroup_place::{self, Place};
 use crate::kube::levels::{Ids, Level, Rank, Setting};
-use crate::kube::{Placed, place};
+use crate::kube::manifest::Found;
+use crate::kube::{Placed, place, place_found};
+use crate::pod::error::PodError;
+use crate::pod::record::{Home, pods_directory};
+use crate::pod::{self, object};
 use crate::runtime::{Record, Store};
 
 /// Everything that is known about what the path names.
@@ -97,8 +101,12 @@ fn of_cgroup(args: &Args, global: &Global, path: PathBuf, cgroup: Cgroup) -> any
                 .hint(format!("Leave --pod {} out, or give a path below kubepods.", pod.display()))
                 .into());
         }
-        (None, _, Some(_)) => {}
-        (None, Some(place), None) => return Err(needs_a_manifest(&directory, place).into()),
+        (None, Some(place), _) => match our_pod(args, global, place)? {
+            Some(pod) => subject.pod = Some(pod),
+            None if subject.config.is_some() => {}
+            None => return Err(needs_a_manifest(&directory, place).into()),
+        },
+        (None, None, Some(_)) => {}
         (None, None, None) => {
             return Err(Failure::new(format!("nobody here knows who made the cgroup {}", directory.display()))
                 .hint("`glassbox list` shows the containers of glassbox; --root says where their state is kept.")
@@ -107,6 +115,41 @@ fn of_cgroup(args: &Args, global: &Global, path: PathBuf, cgroup: Cgroup) -> any
         }
     }
     Ok(subject)
+}
+
+/// The pod that `glassbox pod run` runs in this place, as its supervisor's record has it: with the resizes since, and under the node and
+/// the configuration that it was run with. `None` where it is nobody's of ours.
+fn our_pod(args: &Args, global: &Global, place: &Place) -> anyhow::Result<Option<PodLevel>> {
+    let told = |error: PodError| anyhow::Error::from(Failure::new(error.to_string()));
+    let same = |record: &pod::record::Record| match &place.uid {
+        Some(uid) => record.pod.metadata.uid.as_ref() == Some(uid),
+        None => place.class.is_none_or(|class| class.name() == record.class),
+    };
+    let root = global.root.clone().unwrap_or_else(Store::default_root);
+    for home in Home::all(&pods_directory(&root)).map_err(told)? {
+        let Some(record) = home.record().map_err(told)?.filter(|record| same(record)) else { continue };
+        let mut setting = commands::pod::setting(&record)?;
+        setting.driver = place.driver;
+        let found = Found { pod: object::to_json(&record.pod), prefix: String::new(), owner: None };
+        let placed = place_found(&found, &setting, Ids::Names).map_err(|problems| {
+            let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            Failure::new(format!("the record of pod {}: {}", home.pod_name(), listed.join("; ")))
+        })?;
+        // The id is made of the pod's name, the container's, and the number of the run.
+        let prefix = format!("{}_", object::key(&record.pod));
+        let of_id = |id: &String| Some(id.strip_prefix(&prefix)?.rsplit_once('_')?.0.to_string());
+        let (rank, container) = match (place.class, &place.uid, &place.container) {
+            (.., Some(id)) => match args.container.clone().or_else(|| of_id(id)) {
+                Some(name) => (Rank::Container, Some(name)),
+                None => continue,
+            },
+            (_, Some(_), None) => (Rank::Pod, None),
+            (Some(_), None, None) => (Rank::Qos, None),
+            (None, None, None) => (Rank::Kubepods, None),
+        };
+        return level(placed, rank, container.as_deref()).map(Some);
+    }
+    Ok(None)
 }
 
 /// The path alone tells this much.

@@ -2,6 +2,7 @@
 //! (`pkg/kubelet/apis/config/validation/validation.go`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -11,7 +12,8 @@ use super::super::cpu;
 use super::super::cpuset::CpuSet;
 use super::super::quantity::Quantity;
 use super::duration::nanoseconds;
-use super::{Gates, KubeletConfig, Threshold};
+use super::eviction;
+use super::{Gates, KubeletConfig};
 
 /// The fields as they are written.
 #[derive(Debug, Default, Deserialize)]
@@ -43,7 +45,12 @@ pub struct Written {
     system_reserved: Option<BTreeMap<String, String>>,
     kube_reserved: Option<BTreeMap<String, String>>,
     eviction_hard: Option<BTreeMap<String, String>>,
+    eviction_soft: Option<BTreeMap<String, String>>,
+    eviction_soft_grace_period: Option<BTreeMap<String, String>>,
+    eviction_minimum_reclaim: Option<BTreeMap<String, String>>,
+    eviction_max_pod_grace_period: Option<i64>,
     merge_default_eviction_settings: Option<bool>,
+    crash_loop_back_off: Option<CrashLoopBackOff>,
     enforce_node_allocatable: Option<Vec<String>>,
     feature_gates: Option<BTreeMap<String, bool>>,
 }
@@ -52,6 +59,12 @@ pub struct Written {
 #[serde(rename_all = "camelCase", default)]
 struct MemorySwap {
     swap_behavior: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CrashLoopBackOff {
+    max_container_restart_period: Option<String>,
 }
 
 /// Fills in the defaults; the problems are those that keep a kubelet from starting.
@@ -115,7 +128,18 @@ impl Checker {
             qos_reserved_memory: self.qos_reserved(written.qos_reserved.unwrap_or_default(), gates),
             system_reserved: self.reserved("systemReserved", written.system_reserved),
             kube_reserved: self.reserved("kubeReserved", written.kube_reserved),
-            eviction_memory: self.eviction(written.eviction_hard, written.merge_default_eviction_settings),
+            eviction: eviction::check(
+                eviction::Written {
+                    hard: written.eviction_hard,
+                    soft: written.eviction_soft.unwrap_or_default(),
+                    soft_grace: written.eviction_soft_grace_period.unwrap_or_default(),
+                    reclaim: written.eviction_minimum_reclaim.unwrap_or_default(),
+                    longest_grace: written.eviction_max_pod_grace_period.unwrap_or(0),
+                    merge: written.merge_default_eviction_settings == Some(true),
+                },
+                &mut self.problems,
+            ),
+            longest_back_off: self.back_off(written.crash_loop_back_off),
             enforces_pods: written.enforce_node_allocatable.is_none_or(|list| list.iter().any(|name| name == "pods")),
             gates,
             ..defaults
@@ -220,28 +244,18 @@ impl Checker {
         amounts
     }
 
-    fn eviction(&mut self, written: Option<BTreeMap<String, String>>, merge: Option<bool>) -> Threshold {
-        let default = KubeletConfig::default().eviction_memory;
-        let Some(written) = written else { return default };
-        let mut found = if merge == Some(true) { default } else { Threshold::None };
-        for (signal, text) in written {
-            let field = format!("evictionHard[{signal}]");
-            let known = matches!(signal.split_once('.'), Some(("memory" | "pid" | "allocatableMemory", "available")))
-                || matches!(
-                    signal.split_once('.'),
-                    Some(("nodefs" | "imagefs" | "containerfs", "available" | "inodesFree"))
-                );
-            if !known {
-                self.wrong(&field, "is no eviction signal; memory.available is one");
-            }
-            match threshold(&text) {
-                Some(threshold) if signal == "memory.available" => found = threshold,
-                Some(_) => {}
-                None => self
-                    .wrong(&field, format!("Invalid value: {text:?}: write a quantity such as 100Mi, or 0% to 100%")),
+    fn back_off(&mut self, written: Option<CrashLoopBackOff>) -> Duration {
+        let default = KubeletConfig::default().longest_back_off;
+        let Some(text) = written.and_then(|written| written.max_container_restart_period) else { return default };
+        let given = nanoseconds(&text).and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos);
+        match given.filter(|given| (Duration::from_secs(1)..=default).contains(given)) {
+            Some(given) => given,
+            None => {
+                let message = format!("Invalid value: {text:?}: write a duration between 1s and 300s, such as 60s");
+                self.wrong("crashLoopBackOff.maxContainerRestartPeriod", message);
+                default
             }
         }
-        found
     }
 
     fn cpus(&mut self, config: &mut KubeletConfig, written: Option<String>, options: BTreeMap<String, String>) {
@@ -268,17 +282,4 @@ impl Checker {
             self.wrong("cpuManagerPolicy", message);
         }
     }
-}
-
-/// `0%` and `100%` switch a threshold off.
-fn threshold(text: &str) -> Option<Threshold> {
-    if text == "0%" || text == "100%" {
-        return Some(Threshold::None);
-    }
-    if let Some(number) = text.strip_suffix('%') {
-        let percent: f32 = number.parse().ok()?;
-        return (0.0..=100.0).contains(&percent).then_some(Threshold::Percent(percent));
-    }
-    let amount: Quantity = text.parse().ok()?;
-    amount.is_positive().then_some(Threshold::Amount(amount))
 }

@@ -2,15 +2,18 @@
 
 mod check;
 mod duration;
+mod eviction;
 mod fields;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Problem;
 use super::cgroup_path::Driver;
 use super::cpu;
 use super::cpuset::CpuSet;
 use super::decode;
+use super::eviction::{Settings, Signal};
 use super::manifest;
 use super::quantity::Quantity;
 
@@ -49,8 +52,10 @@ pub struct KubeletConfig {
     pub system_reserved: BTreeMap<String, Quantity>,
     /// `kubeReserved`.
     pub kube_reserved: BTreeMap<String, Quantity>,
-    /// `evictionHard.memory.available`, kubelet's default filled in.
-    pub eviction_memory: Threshold,
+    /// `evictionHard` and the other fields about eviction.
+    pub eviction: Settings,
+    /// `crashLoopBackOff.maxContainerRestartPeriod`.
+    pub longest_back_off: Duration,
     /// Whether `enforceNodeAllocatable` holds `pods`.
     pub enforces_pods: bool,
     /// `featureGates`.
@@ -59,7 +64,7 @@ pub struct KubeletConfig {
     pub warnings: Vec<String>,
 }
 
-/// A hard eviction threshold.
+/// An eviction threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Threshold {
     /// So much.
@@ -116,7 +121,8 @@ impl Default for KubeletConfig {
             qos_reserved_memory: None,
             system_reserved: BTreeMap::new(),
             kube_reserved: BTreeMap::new(),
-            eviction_memory: Threshold::Amount(Quantity::bytes(100 << 20)),
+            eviction: Settings::default(),
+            longest_back_off: Duration::from_secs(300),
             enforces_pods: true,
             gates: Gates::default(),
             warnings: Vec::new(),
@@ -147,6 +153,11 @@ impl KubeletConfig {
                 .push(format!("fields of the KubeletConfiguration that decide nothing here: {}", listed(unused)));
         }
         Ok(config)
+    }
+
+    /// `evictionHard.memory.available`, kubelet's default filled in.
+    pub fn eviction_memory(&self) -> Threshold {
+        self.eviction.hard.get(&Signal::Memory).copied().unwrap_or(Threshold::None)
     }
 
     /// What is kept from pods of `resource`: `systemReserved` and `kubeReserved`.

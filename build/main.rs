@@ -1,0 +1,42 @@
+//! Says what the program was built from, rebuilds it when a lab is added (`include_dir!` tracks the files that it saw, not
+//! new ones), and compiles the pause process of pods, which is a program of its own.
+
+// A build script speaks to cargo by its standard output.
+#![allow(clippy::print_stdout)]
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The pause process.
+const PAUSE: &str = "src/sys/pause.rs";
+
+fn main() {
+    println!("cargo::rerun-if-changed=labs");
+    // Set by the Makefile. Asking git here would build everything anew after every commit.
+    println!("cargo::rerun-if-env-changed=GLASSBOX_COMMIT");
+    let commit = env::var("GLASSBOX_COMMIT").unwrap_or_default();
+    println!("cargo::rustc-env=GLASSBOX_COMMIT={}", if commit.is_empty() { "unknown" } else { &commit });
+    println!("cargo::rerun-if-changed={PAUSE}");
+    pause();
+}
+
+/// Static, without the C library, and the same in debug builds: as small as it is in a release.
+fn pause() {
+    let variable = |name: &str| env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"));
+    let mut rustc = Command::new(variable("RUSTC"));
+    rustc.args(["--edition=2024", "--crate-name=pause", "--crate-type=bin", "-Cpanic=abort", "-Copt-level=z"]);
+    rustc.args(["-Cstrip=symbols", "-Crelocation-model=static", "-Ctarget-feature=+crt-static"]);
+    rustc.args(
+        ["-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none"].map(|word| format!("-Clink-arg={word}")),
+    );
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        let mut word = std::ffi::OsString::from("-Clinker=");
+        word.push(linker);
+        rustc.arg(word);
+    }
+    rustc.arg("--target").arg(variable("TARGET"));
+    rustc.arg("-o").arg(PathBuf::from(variable("OUT_DIR")).join("pause"));
+    let status = rustc.arg(PAUSE).status().unwrap_or_else(|cause| panic!("cannot run rustc: {cause}"));
+    assert!(status.success(), "rustc cannot compile {PAUSE}");
+}
