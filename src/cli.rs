@@ -135,7 +135,7 @@ pub enum Runtime {
     /// Run the program of a created container
     Start(Later<commands::start::Args>),
     /// Run one more process in a running container
-    Exec(Later<commands::exec::Args>),
+    Exec(Later<Box<commands::exec::Args>>),
     /// Print the state of a container as JSON
     State(Later<commands::state::Args>),
     /// Send a signal to a container

@@ -8,7 +8,6 @@ mod calls;
 #[allow(dead_code)]
 mod console;
 mod control;
-mod cost;
 mod defences;
 mod doctor;
 mod endurance;
