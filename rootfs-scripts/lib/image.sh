@@ -10,6 +10,10 @@ readonly BASE_PACKAGES="base-files base-passwd bash busybox-static containernetw
 # shellcheck disable=SC2034  # read by vm
 readonly ENGINE_PACKAGES="bsdutils ca-certificates catatonit containerd docker.io netavark podman"
 
+# What there is with systemd as process 1.
+# shellcheck disable=SC2034  # read by vm
+readonly SYSTEMD_PACKAGES="dbus systemd"
+
 # image KERNEL PACKAGES: sets $image to the directory with disk.ext4, vmlinuz and release, made now if need be.
 image() {
     local list

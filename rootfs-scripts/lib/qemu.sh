@@ -134,6 +134,7 @@ boot() {
         mkfifo "$run/files"
         pump files >"$run/out.tar" & pumps+=($!)
     fi
+    [ -z "${systemd:-}" ] || options+=" glassbox.systemd=1"
     start_qemu "$image" "$options"
     while read -r -t $((deadline > SECONDS ? deadline - SECONDS : 1)) line <&"$control"; do
         case $line in
