@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat2, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Uid, chownat, mkdirat, openat2, unlinkat};
 use rustix::io::Errno;
 
 use super::devices;
@@ -152,6 +152,17 @@ impl Cgroup {
         let text = self.read(file)?;
         let find = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
         Ok(text.lines().find_map(find))
+    }
+
+    /// Gives the directory and those of `files` that it has to a user; what we may not give away stays.
+    pub fn give_to(&self, uid: u32, files: &[String]) -> Result<(), CgroupError> {
+        for name in [".".to_string()].iter().chain(files) {
+            match chownat(&self.directory, name.as_str(), Some(Uid::from_raw(uid)), None, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(()) | Err(Errno::NOENT | Errno::PERM) => {}
+                Err(errno) => return Err(error(format!("chown({:?}, {uid})", self.path.join(name)), errno)),
+            }
+        }
+        Ok(())
     }
 
     /// Attaches a device filter made of `rules`.

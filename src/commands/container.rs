@@ -8,7 +8,8 @@ use super::{log, output};
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan;
-use crate::runtime::{self, Bundle, Created, MAX_CONFIG, RuntimeError, Store};
+use crate::runtime::identity::Identity;
+use crate::runtime::{self, Bundle, Created, MAX_CONFIG, Notify, RuntimeError, Store};
 use crate::spec::ContainerId;
 
 /// Flags that `create` and `run` share, named as runc names them.
@@ -42,21 +43,19 @@ pub struct Creation {
 
 impl Creation {
     /// How the plan is to be made.
-    pub fn options(&self) -> plan::Options {
+    pub fn options(&self, global: &Global) -> plan::Options {
         plan::Options {
             preserve_fds: self.preserve_fds,
             listen_fds: listen_fds(|name| std::env::var(name).ok(), std::process::id()),
             no_new_keyring: self.no_new_keyring,
+            systemd_cgroup: global.systemd_cgroup,
+            notify: notify_socket().is_some(),
         }
     }
 
     /// The id and the bundle, both checked. Warnings of the config go to stderr, or with `--log` to the log alone, at the
     /// end: our stderr is the container's, and what we say there would be taken for its words.
     pub fn load(&self, global: &Global) -> anyhow::Result<(ContainerId, Bundle)> {
-        if global.systemd_cgroup {
-            let hint = "Leave --systemd-cgroup out: the cgroup is then made directly, in the cgroup file system.";
-            return Err(Failure::new("--systemd-cgroup is not supported by glassbox").hint(hint).into());
-        }
         let id = id(&self.id)?;
         let bundle = Bundle::load(&self.bundle).map_err(told)?;
         if global.log.is_none() {
@@ -71,6 +70,22 @@ impl Creation {
     pub fn hand_over(&self, created: &Created, console: Option<&UnixStream>) -> anyhow::Result<()> {
         hand_over(created, console, self.pidfd_socket.as_deref(), self.pid_file.as_deref())
     }
+}
+
+/// Where our own service manager wants to hear that we are ready (sd_notify(3)).
+pub fn notify_socket() -> Option<String> {
+    std::env::var("NOTIFY_SOCKET").ok().filter(|name| !name.is_empty())
+}
+
+/// Stays until the program has said that it is ready, passes that on, and leaves the program to the service manager.
+pub fn pass_on(notify: &Notify, program: &Identity, host: &str) -> anyhow::Result<()> {
+    let passed = notify.pass_on(program, host, true);
+    passed.map(drop).map_err(|cause| {
+        Failure::new(format!("cannot pass on to {host:?} that the container is ready"))
+            .caused_by(cause)
+            .hint("NOTIFY_SOCKET must name a datagram socket that somebody reads; unset it where nobody does.")
+            .into()
+    })
 }
 
 /// Sockets that systemd has opened for us (sd_listen_fds(3)): none where they are meant for another process.

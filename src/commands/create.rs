@@ -26,7 +26,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let terminal = bundle.config.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
     let socket = console_socket(terminal, args.console_socket.as_deref())?;
     let store = store(global);
-    let created = runtime::create(&store, &id, &bundle, args.creation.options(), Until::Created).map_err(told)?;
+    let created = runtime::create(&store, &id, &bundle, args.creation.options(global), Until::Created).map_err(told)?;
     if let Err(error) = args.creation.hand_over(&created, socket.as_ref()) {
         remove(global, &id, true)?;
         return Err(error);

@@ -60,20 +60,20 @@ enum Format {
 }
 
 /// Prints the plan of a bundle, or what differs between those of two.
-pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let told = match args.diff.as_deref() {
-        Some([first, second]) => two(args, first, second)?,
-        _ => one(args, args.bundle.as_deref().or(args.path.as_deref()).unwrap_or(Path::new(".")))?,
+        Some([first, second]) => two(args, global, first, second)?,
+        _ => one(args, global, args.bundle.as_deref().or(args.path.as_deref()).unwrap_or(Path::new(".")))?,
     };
     output::print(&told)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(args: &Args, directory: &Path) -> anyhow::Result<String> {
+fn one(args: &Args, global: &Global, directory: &Path) -> anyhow::Result<String> {
     let bundle = load(directory)?;
     let id = id(args, &bundle)?;
-    let host = host(args, &bundle, &id)?;
-    let plan = plan(&id, &bundle, &host)?;
+    let host = host(args, global, &bundle, &id)?;
+    let plan = plan(global, &id, &bundle, &host)?;
     Ok(match args.format {
         Format::Text => text(&plan, &bundle.path),
         Format::Json => plan_json(&plan, &host)?,
@@ -83,12 +83,12 @@ fn one(args: &Args, directory: &Path) -> anyhow::Result<String> {
 }
 
 /// The second bundle is planned with the first one's id and rootfs: what is left is what the two configs say.
-fn two(args: &Args, first: &Path, second: &Path) -> anyhow::Result<String> {
+fn two(args: &Args, global: &Global, first: &Path, second: &Path) -> anyhow::Result<String> {
     let bundles = [load(first)?, load(second)?];
     let id = id(args, &bundles[0])?;
-    let host_of = |bundle| host(args, bundle, &id);
+    let host_of = |bundle| host(args, global, bundle, &id);
     let rootfs = host_of(&bundles[0])?.rootfs;
-    let plan_of = |bundle| plan(&id, bundle, &Host { rootfs: rootfs.clone(), ..host_of(bundle)? });
+    let plan_of = |bundle| plan(global, &id, bundle, &Host { rootfs: rootfs.clone(), ..host_of(bundle)? });
     let plans = [plan_of(&bundles[0])?, plan_of(&bundles[1])?];
     let changes = plan::difference(&plans[0], &plans[1]);
     let gone = changes.iter().filter(|change| matches!(change, Change::Gone(_))).count();
@@ -114,12 +114,13 @@ fn id(args: &Args, bundle: &Bundle) -> anyhow::Result<ContainerId> {
     args.id.as_deref().map_or_else(|| Ok(default_id(&bundle.path)), super::container::id)
 }
 
-fn host(args: &Args, bundle: &Bundle, id: &ContainerId) -> anyhow::Result<Host> {
-    args.host.as_deref().map_or_else(|| Ok(probe::host(bundle, id.as_str())), read_host)
+fn host(args: &Args, global: &Global, bundle: &Bundle, id: &ContainerId) -> anyhow::Result<Host> {
+    let probed = || probe::host(bundle, id.as_str(), global.systemd_cgroup).map_err(|error| told(error.into()));
+    args.host.as_deref().map_or_else(probed, read_host)
 }
 
-fn plan(id: &ContainerId, bundle: &Bundle, host: &Host) -> anyhow::Result<Plan> {
-    let options = plan::Options::default();
+fn plan(global: &Global, id: &ContainerId, bundle: &Bundle, host: &Host) -> anyhow::Result<Plan> {
+    let options = plan::Options { systemd_cgroup: global.systemd_cgroup, ..plan::Options::default() };
     plan::create(id.as_str(), &bundle.config.spec, host, options).map_err(|error| told(error.into()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::container::{Creation, console_socket, remove, store, told};
+use super::container::{Creation, console_socket, notify_socket, pass_on, remove, store, told};
 use super::log;
 use crate::cli::Global;
 use crate::error::Failure;
@@ -38,10 +38,21 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         false => Some(Signals::catch().map_err(|cause| Failure::new("cannot take signals").caused_by(cause))?),
     };
     let store = store(global);
-    let created = runtime::create(&store, &id, &bundle, args.creation.options(), Until::Running).map_err(told)?;
+    let mut created =
+        runtime::create(&store, &id, &bundle, args.creation.options(global), Until::Running).map_err(told)?;
+    let notify = created.notify.take().zip(runtime::identity::of(created.pid)).zip(notify_socket());
     let attend = || -> anyhow::Result<u8> {
         args.creation.hand_over(&created, socket.as_ref())?;
         log::warnings(global, &bundle.config.warnings);
+        match (notify, &signals) {
+            (Some(((notify, program), host)), None) => pass_on(&notify, &program, &host)?,
+            // Beside the container's input and output. We stay the process that the service manager looks after; and who
+            // listens there no longer when the word comes has no use for it.
+            (Some(((notify, program), host)), Some(_)) => {
+                std::thread::spawn(move || drop(notify.pass_on(&program, &host, false)));
+            }
+            (None, _) => {}
+        }
         match &signals {
             Some(signals) => runtime::foreground(&created, signals).map_err(told),
             None => Ok(0),

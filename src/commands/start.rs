@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::container::{id, store, told};
+use super::container::{id, notify_socket, pass_on, store, told};
 use crate::cli::Global;
 use crate::runtime;
 
@@ -17,6 +17,9 @@ pub struct Args {
 
 /// Runs the program of a created container.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
-    runtime::start(&store(global), &id(&args.id)?).map_err(told)?;
+    let host = notify_socket();
+    if let Some((notify, program)) = runtime::start(&store(global), &id(&args.id)?, host.is_some()).map_err(told)? {
+        pass_on(&notify, &program, host.as_deref().unwrap_or_default())?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -26,7 +26,7 @@ pub fn features(version: &str, commit: &str) -> Value {
         "linux": {
             "namespaces": namespaces,
             "capabilities": capabilities(),
-            "cgroup": { "v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": false, "v2": true, "systemd": true, "systemdUser": false, "rdma": true },
             "seccomp": filters(),
             "apparmor": { "enabled": supports(|config| config["process"]["apparmorProfile"] = "profile".into()) },
             "selinux": { "enabled": supports(|config| config["process"]["selinuxLabel"] = "label".into()) },

@@ -14,8 +14,16 @@ pub struct Host {
     pub last_capability: u8,
     /// We run in a user namespace ourselves: device nodes cannot be made.
     pub in_user_namespace: bool,
+    /// Files of a cgroup that change hands with it (/sys/kernel/cgroup/delegate; cgroups(7) has the first three).
+    #[serde(default = "delegated_files")]
+    pub delegated_files: Vec<String>,
     /// Home directory of the config's user, by the container's own /etc/passwd.
     pub home: Option<String>,
+}
+
+/// What changes hands where the kernel does not say (before Linux 4.15).
+pub fn delegated_files() -> Vec<String> {
+    ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"].map(String::from).to_vec()
 }
 
 /// The cgroup v2 hierarchy, from its root down to the container's cgroup.

@@ -15,6 +15,7 @@ use super::story::{Lane, Numbered};
 use super::text::{attribute_names, capability_name, namespace_names, propagation_name, text};
 use super::uapi::*;
 use crate::cgroup::resources::DeviceRule;
+use crate::cgroup::scope::Property;
 
 impl Plan {
     /// The plan as one JSON object.
@@ -64,6 +65,14 @@ impl HostStep {
             HostStep::FilterDevices { path, rules } => {
                 let rules: Vec<_> = rules.iter().map(rule).collect();
                 ("FilterDevices", json!({ "path": path, "rules": rules }))
+            }
+            HostStep::DelegateCgroup { path, uid, files } => {
+                ("DelegateCgroup", json!({ "path": path, "uid": uid, "files": files }))
+            }
+            HostStep::StartScope { unit, path, properties } => {
+                let one = |property: &Property| (property.name.to_string(), property.value.words().join(" ").into());
+                let properties: Map<String, Value> = properties.iter().map(one).collect();
+                ("StartScope", json!({ "unit": unit, "path": path, "properties": properties }))
             }
             HostStep::WriteIdMap { kind, ranges } => {
                 let ranges: Vec<_> = ranges

@@ -13,6 +13,7 @@ mod json;
 mod mermaid;
 mod mount_options;
 mod namespaces;
+mod notify;
 mod process;
 mod rootfs;
 pub mod seccomp;
@@ -26,7 +27,7 @@ pub use cgroup::path as cgroup_path;
 pub use difference::{Change, difference};
 pub use exec::{Target, exec};
 pub use features::features;
-pub use host::{CgroupHost, CgroupLevel, Host};
+pub use host::{CgroupHost, CgroupLevel, Host, delegated_files};
 pub use shell::Shell;
 pub use step::{
     Clone3, Filesystem, FsParameter, Hook, HookKind, HostStep, IdKind, IdRange, InitStep, LabelKind, MountAttributes,
@@ -36,6 +37,7 @@ pub use story::{Lane, Line, Numbered};
 pub use text::{namespace_names, printable, wrapped};
 
 use crate::cgroup::resources::ResourceError;
+use crate::cgroup::scope::ScopeError;
 use crate::spec::oci::{Process, Spec};
 use uapi::*;
 
@@ -57,6 +59,15 @@ pub enum PlanError {
         /// The first limit, as `linux.resources.pids.limit`.
         field: String,
     },
+    /// systemd is to make a cgroup, and the machine has no cgroup v2 mounted.
+    #[error("--systemd-cgroup: this machine has no cgroup v2 hierarchy mounted")]
+    NoHierarchy,
+    /// The config names no scope.
+    #[error("config.json: linux.cgroupsPath: {0}")]
+    Scope(#[from] ScopeError),
+    /// A property of the scope that an annotation asks for.
+    #[error("config.json: {0}")]
+    Annotation(String),
     /// The cgroup that the config names is somebody's already.
     #[error("config.json: linux.cgroupsPath: the cgroup {path} {why}")]
     CgroupBusy {
@@ -91,16 +102,19 @@ pub struct Options {
     pub listen_fds: u32,
     /// `--no-new-keyring`: the session keyring stays the caller's.
     pub no_new_keyring: bool,
+    /// `--systemd-cgroup`: systemd makes the container's cgroup.
+    pub systemd_cgroup: bool,
+    /// `NOTIFY_SOCKET` of our own environment: the container gets such a socket too ([`Plan::notifying`]).
+    pub notify: bool,
 }
 
 /// What `create` does, in order. To understand a container start, read this function.
 pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Plan, PlanError> {
     let process = spec.process().as_ref().ok_or(PlanError::NoProcess)?;
     let new = namespaces::new(spec);
-    let own_cgroup = host.cgroup.as_ref().and_then(|cgroup| cgroup.levels.last()).map(|level| level.path.clone());
 
     // Before the process exists: its cgroup, with limits already written, so that it is never unlimited.
-    let host_lane = cgroup::steps(spec, host)?;
+    let cgroup = cgroup::lanes(id, spec, host, options.systemd_cgroup)?;
 
     // Where namespaces are joined that only a child can be in, or that a new user namespace has no power over: a process
     // in between joins them.
@@ -112,7 +126,8 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     }
 
     // Beside it, while it waits: what only someone outside may write.
-    let mut beside = process::id_maps(spec);
+    let mut beside = cgroup.beside;
+    beside.extend(process::id_maps(spec));
     beside.extend(process::limits(process));
 
     // Inside, root in its own namespaces: build the view, swap the root, close what must be closed, give power away.
@@ -130,7 +145,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
         init.push(Planned::new(InitStep::Unshare { namespaces: CLONE_NEWCGROUP }, "linux.namespaces \"cgroup\""));
     }
     init.extend(namespaces::time(spec));
-    init.extend(rootfs::view(spec, host, own_cgroup.as_deref()));
+    init.extend(rootfs::view(spec, host, cgroup.path.as_deref()));
     init.extend(hooks::before_the_root_is_swapped(spec));
     // Up to here /proc is the host's, which no image can have put there.
     init.extend(namespaces::sysctls(spec));
@@ -155,8 +170,11 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
 
     Ok(Plan {
         id: id.to_string(),
-        clone: Clone3 { namespaces: new & !CLONE_NEWCGROUP & !CLONE_NEWTIME, cgroup: own_cgroup },
-        host: host_lane,
+        clone: Clone3 {
+            namespaces: new & !CLONE_NEWCGROUP & !CLONE_NEWTIME,
+            cgroup: cgroup.path.filter(|_| cgroup.at_birth),
+        },
+        host: cgroup.host,
         between,
         beside,
         hooks: hooks::ours(spec),
@@ -244,6 +262,7 @@ mod tests {
             }),
             last_capability: 40,
             in_user_namespace: false,
+            delegated_files: delegated_files(),
             home: Some("/root".to_string()),
         }
     }
@@ -274,6 +293,7 @@ mod tests {
         config["linux"]["devices"] = json!([{"path": "/dev/pipe", "type": "p"}]);
         config["process"]["cwd"] = "/work".into();
         let mounts = config["mounts"].as_array_mut().expect("a list");
+        mounts[6]["options"] = json!(["rw"]);
         mounts.push(json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}));
         mounts.push(
             json!({"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "rro", "rslave"]}),
@@ -315,11 +335,33 @@ mod tests {
             .expect("a plan")
     }
 
+    /// The plan of the template with a change, whose cgroup systemd makes.
+    pub(super) fn scoped(change: impl FnOnce(&mut Value)) -> Result<Plan, PlanError> {
+        let mut config = template();
+        config["linux"]["cgroupsPath"] = "machine.slice:glassbox:web".into();
+        change(&mut config);
+        let config = Config::parse(&config.to_string()).expect("a valid config");
+        let mut host = host();
+        let levels = &mut host.cgroup.as_mut().expect("it has one").levels;
+        let mut slice = CgroupLevel { path: "/sys/fs/cgroup/machine.slice".to_string(), ..levels[0].clone() };
+        slice.enabled.retain(|name| name != "io");
+        levels.insert(1, slice);
+        levels[2].path = "/sys/fs/cgroup/machine.slice/glassbox-web.scope".to_string();
+        create("web", &config.spec, &host, Options { systemd_cgroup: true, ..Options::default() })
+    }
+
     /// Plans that have every kind of step between them.
-    pub(super) fn all_kinds() -> [Plan; 5] {
+    pub(super) fn all_kinds() -> [Plan; 6] {
         let mut adopting = host();
         adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
-        [plan(|_| {}), plan(everything), planned(&template(), &adopting).expect("a plan"), plan(joined), executed()]
+        [
+            plan(|_| {}),
+            plan(everything),
+            planned(&template(), &adopting).expect("a plan"),
+            plan(joined),
+            executed(),
+            scoped(everything).expect("a plan"),
+        ]
     }
 
     pub(super) fn user_namespace(config: &mut Value) {
@@ -601,6 +643,53 @@ mod tests {
     }
 
     #[test]
+    fn systemd_makes_the_cgroup_around_the_process_that_waits() {
+        let plan = scoped(|config| {
+            config["linux"]["resources"]["cpu"] =
+                json!({"shares": 512, "quota": 33300, "period": 100_000, "cpus": "0-1"});
+            config["linux"]["resources"]["memory"] = json!({"limit": 67_108_864});
+            config["linux"]["resources"]["hugepageLimits"] = json!([{"pageSize": "2MB", "limit": 0}]);
+            config["annotations"] = json!({"org.systemd.property.TimeoutStopSec": "5"});
+        })
+        .expect("a plan");
+        assert_eq!(plan.scope(), Some(("glassbox-web.scope", "/sys/fs/cgroup/machine.slice/glassbox-web.scope")));
+        assert_eq!((plan.clone.cgroup.as_deref(), plan.cgroup()), (None, plan.scope().map(|(_, path)| path)));
+        insta::assert_snapshot!(difference(&plan), @r#"
+        - host: enable the controllers hugetlb, rdma, misc below /sys/fs/cgroup (linux.resources)
+        - host: make the cgroup /sys/fs/cgroup/glassbox-web (linux.cgroupsPath)
+        - host: attach a device filter of 11 rules to /sys/fs/cgroup/glassbox-web (linux.resources.devices)
+        - clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        + clone: clone the process into new namespaces: mount, uts, ipc, pid, network (linux.namespaces)
+        + beside: have systemd start glassbox-web.scope around the process: Description=glassbox container web; Slice=machine.slice; Delegate=yes; DefaultDependencies=no; CollectMode=inactive-or-failed; CPUAccounting=yes; IOAccounting=yes; MemoryAccounting=yes; TasksAccounting=yes; CPUWeight=59; CPUQuotaPeriodUSec=100000; CPUQuotaPerSecUSec=340000; AllowedCPUs=0 1; MemoryMax=67108864; DevicePolicy=strict; DeviceAllow=char-* m, block-* m, /dev/char/1:3 rwm, /dev/char/1:5 rwm, /dev/char/1:7 rwm, /dev/char/1:8 rwm, /dev/char/1:9 rwm, /dev/char/5:0 rwm, /dev/char/5:2 rwm, char-136 rwm; TimeoutStopUSec=5000000 (--systemd-cgroup)
+        + beside: enable the controllers hugetlb, rdma, misc below /sys/fs/cgroup (linux.resources)
+        + beside: enable the controllers hugetlb, rdma, misc below /sys/fs/cgroup/machine.slice (linux.resources)
+        + beside: write "59" into /sys/fs/cgroup/machine.slice/glassbox-web.scope/cpu.weight (linux.resources.cpu.shares)
+        + beside: write "34000 100000" into /sys/fs/cgroup/machine.slice/glassbox-web.scope/cpu.max (linux.resources.cpu.quota)
+        + beside: write "0-1" into /sys/fs/cgroup/machine.slice/glassbox-web.scope/cpuset.cpus (linux.resources.cpu.cpus)
+        + beside: write "67108864" into /sys/fs/cgroup/machine.slice/glassbox-web.scope/memory.max (linux.resources.memory.limit)
+        + beside: write "0" into /sys/fs/cgroup/machine.slice/glassbox-web.scope/hugetlb.2MB.max (linux.resources.hugepageLimits[0])
+        + beside: write "0" into /sys/fs/cgroup/machine.slice/glassbox-web.scope/hugetlb.2MB.rsvd.max (linux.resources.hugepageLimits[0])
+        + beside: attach a device filter of 11 rules to /sys/fs/cgroup/machine.slice/glassbox-web.scope (linux.resources.devices)
+        "#);
+    }
+
+    #[test]
+    fn without_a_scope_or_a_hierarchy_systemd_is_not_asked() {
+        let refused = |change: fn(&mut Value)| scoped(change).expect_err("it is refused").to_string();
+        insta::assert_snapshot!([
+            refused(|config| config["linux"]["cgroupsPath"] = "/a/b".into()),
+            refused(|config| config["annotations"] = json!({"org.systemd.property.Wants": "bare"})),
+        ].join("\n"), @r#"
+        config.json: linux.cgroupsPath: "/a/b" has not the form SLICE:PREFIX:NAME, which the systemd cgroup driver takes
+        config.json: annotations.org.systemd.property.Wants: "bare" is no value, such as true, 'text', uint64 5 or ['a', 'b']
+        "#);
+        let config = Config::parse(&template().to_string()).expect("valid");
+        let none = Host { cgroup: None, ..host() };
+        let options = Options { systemd_cgroup: true, ..Options::default() };
+        assert_eq!(create("web", &config.spec, &none, options), Err(PlanError::NoHierarchy));
+    }
+
+    #[test]
     fn a_cgroup_that_is_there_is_taken_and_not_made() {
         let mut host = host();
         host.cgroup.as_mut().expect("it has one").levels[1].exists = true;
@@ -673,11 +762,11 @@ mod tests {
             }
         }
         let all = "AdoptCgroup AwaitHooks AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
-            CloseDescriptors CopyUp CreateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
+            CloseDescriptors CopyUp CreateCgroup DelegateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
             HideFromTracers JoinContainer JoinNamespace LoadSeccomp MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem \
             NewSession NewSessionKeyring NewTimeNamespace NoNewPrivileges OpenTerminal PivotRoot ReadonlyPath RunHook \
             SetCapabilities SetCpuAffinity SetDomainname SetHostname SetIoPriority SetLabel SetMountPropagation \
-            SetOomScoreAdj SetPropagation SetRlimit SetScheduler SetUmask SwitchUser Unshare WriteCgroup WriteIdMap \
+            SetOomScoreAdj SetPropagation SetRlimit SetScheduler SetUmask StartScope SwitchUser Unshare WriteCgroup WriteIdMap \
             WriteSysctl";
         assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all.split_whitespace().collect::<Vec<_>>());
     }

@@ -2,7 +2,7 @@
 
 use super::step::{InitStep, Planned, c_string};
 use super::uapi::*;
-use crate::spec::oci::{LinuxNamespace, LinuxNamespaceType, Spec};
+use crate::spec::oci::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, Spec};
 use crate::spec::sysctl_path;
 
 type Steps = Vec<Planned<InitStep>>;
@@ -15,6 +15,20 @@ pub(super) fn new(spec: &Spec) -> u64 {
 /// CLONE_NEW* flags of the namespaces that are not the runtime's: new ones and joined ones.
 pub(super) fn own(spec: &Spec) -> u64 {
     list(spec).fold(0, |own, (_, namespace)| own | flag(namespace.typ()))
+}
+
+/// The id on the host of a user of the container; none where a user namespace maps it to nobody, or is joined, so that the
+/// config does not say.
+pub(super) fn host_uid(spec: &Spec, inside: u32) -> Option<u32> {
+    if own(spec) & CLONE_NEWUSER == 0 {
+        return Some(inside);
+    }
+    let maps = spec.linux().as_ref().and_then(|linux| linux.uid_mappings().as_deref()).unwrap_or_default();
+    let map = |map: &LinuxIdMapping| {
+        let offset = inside.checked_sub(map.container_id()).filter(|offset| *offset < map.size())?;
+        map.host_id().checked_add(offset)
+    };
+    maps.iter().find_map(map)
 }
 
 /// The namespaces that are joined by path. The user namespace comes last: whoever is in it may have no say over the others.

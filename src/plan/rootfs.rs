@@ -155,6 +155,14 @@ fn bind(source: Option<String>, target: RootfsPath, recursive: bool, attributes:
     InitStep::BindMount { source: c_string(source.as_deref().unwrap_or_default()), target, recursive, attributes }
 }
 
+/// Whether /sys/fs/cgroup is to be a mount of cgroup v2 that may be written to.
+pub(super) fn cgroup_is_writable(spec: &Spec) -> bool {
+    let place = |mount: &Mount| RootfsPath::new(&mount.destination().to_string_lossy()).in_container();
+    let is_cgroup = |mount: &&Mount| matches!(mount.typ().as_deref(), Some("cgroup" | "cgroup2"));
+    let mut mounts = spec.mounts().iter().flatten().filter(is_cgroup);
+    mounts.any(|mount| place(mount) == "/sys/fs/cgroup" && !read_only(mount))
+}
+
 fn own_cgroup_namespace(spec: &Spec) -> bool {
     super::namespaces::own(spec) & CLONE_NEWCGROUP != 0
 }

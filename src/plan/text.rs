@@ -21,6 +21,13 @@ impl HostStep {
             HostStep::FilterDevices { path, rules } => {
                 format!("attach a device filter of {} rules to {path}", rules.len())
             }
+            HostStep::DelegateCgroup { path, uid, files } => {
+                format!("give {path} and the files {} in it to user {uid}", files.join(", "))
+            }
+            HostStep::StartScope { unit, properties, .. } => {
+                let properties: Vec<_> = properties.iter().map(ToString::to_string).collect();
+                format!("have systemd start {unit} around the process: {}", properties.join("; "))
+            }
             HostStep::WriteIdMap { kind, ranges } => {
                 let ranges: Vec<_> = ranges.iter().map(IdRange::describe).collect();
                 format!("map {} in the user namespace: {}", kind.describe(), ranges.join(", "))

@@ -1,6 +1,6 @@
 //! What is done to a container that runs: freeze it, list its processes, change its limits. All by its cgroup's files.
 
-use crate::cgroup::{Cgroup, resources};
+use crate::cgroup::{Cgroup, resources, scope, systemd};
 use crate::spec::ContainerId;
 use crate::spec::oci::{LinuxMemory, LinuxResources};
 
@@ -41,7 +41,7 @@ pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>, RuntimeErr
     }
 }
 
-/// Writes new limits into the files of a container's cgroup. What `wanted` does not name stays as it is.
+/// Writes new limits into the files of a container's cgroup, and tells systemd of them where it made the cgroup. What `wanted` does not name stays as it is.
 pub fn update(store: &Store, id: &ContainerId, wanted: &LinuxResources) -> Result<(), RuntimeError> {
     let entry = store.open(id)?;
     let record = read(&entry, id)?;
@@ -50,7 +50,11 @@ pub fn update(store: &Store, id: &ContainerId, wanted: &LinuxResources) -> Resul
         status => return Err(wrong_state("update", id, status)),
     }
     let cgroup = open(&record, id)?;
-    let writes = resources::writes(&completed(wanted, &cgroup)?).map_err(crate::plan::PlanError::from)?;
+    let mut writes = resources::writes(&completed(wanted, &cgroup)?).map_err(crate::plan::PlanError::from)?;
+    if let Some(unit) = &record.unit {
+        writes = scope::rounded(writes);
+        systemd::set(unit, &scope::of_writes(&writes))?;
+    }
     for write in &writes {
         cgroup
             .apply(write)

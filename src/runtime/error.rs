@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::state::Status;
 use crate::cgroup::CgroupError;
+use crate::cgroup::systemd::SystemdError;
 use crate::plan::{InitStep, LabelKind, PlanError};
 use crate::spec::{IdError, SpecError};
 use crate::sys::{Call, Failure, errno_name};
@@ -38,6 +39,9 @@ pub enum RuntimeError {
         /// The call and its answer.
         cause: String,
     },
+    /// systemd refused, or is not to be reached.
+    #[error("systemd: {0}")]
+    Systemd(SystemdError),
     /// A step beside the process or before it failed.
     #[error("step {number} ({step}): {cause}")]
     HostStep {
@@ -127,6 +131,12 @@ fn exec_message(program: &str, errno: Errno) -> String {
     }
 }
 
+impl From<SystemdError> for RuntimeError {
+    fn from(error: SystemdError) -> Self {
+        RuntimeError::Systemd(error)
+    }
+}
+
 impl From<CgroupError> for RuntimeError {
     fn from(error: CgroupError) -> Self {
         RuntimeError::Call { what: "cgroup".to_string(), cause: error.to_string() }
@@ -153,6 +163,15 @@ impl RuntimeError {
                 "Run `glassbox doctor` to see how to get the controller, or take the limit out of config.json."
                     .to_string()
             }
+            RuntimeError::Plan(PlanError::NoHierarchy) => "Run `glassbox doctor` to see how to get it.".to_string(),
+            RuntimeError::Plan(PlanError::Scope(_)) => {
+                "Write linux.cgroupsPath as machine.slice:glassbox:web, or leave --systemd-cgroup out.".to_string()
+            }
+            RuntimeError::Systemd(_) => SYSTEMD.to_string(),
+            RuntimeError::HostStep { errno: Errno::EXIST, step, .. } if step.starts_with("have systemd") => {
+                "Choose another linux.cgroupsPath: a unit of this name runs already.".to_string()
+            }
+            RuntimeError::HostStep { step, .. } if step.starts_with("have systemd") => SYSTEMD.to_string(),
             RuntimeError::Plan(PlanError::CgroupBusy { .. }) => {
                 "Choose another linux.cgroupsPath, or end what runs in this one.".to_string()
             }
@@ -193,6 +212,9 @@ impl RuntimeError {
         })
     }
 }
+
+const SYSTEMD: &str = "systemd must be process 1 and answer on the system bus (`busctl status org.freedesktop.systemd1`); \
+                       without --systemd-cgroup glassbox makes cgroups itself.";
 
 fn host_hint(errno: Errno, step: &str) -> Option<String> {
     Some(match errno {

@@ -75,7 +75,7 @@ fn start(
     let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup, born: &|_| Ok(()) };
     let waiting = launch::launch(&plan, &with)?;
     match waiting.go().and_then(|()| waiting.executed(&plan)) {
-        Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal }),
+        Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal, notify: None }),
         Err(error) => {
             waiting.abandon();
             Err(error)

@@ -5,7 +5,9 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::error::RuntimeError;
-use crate::cgroup::{Cgroup, CgroupError};
+use crate::cgroup::scope::Property;
+use crate::cgroup::systemd::{self, SystemdError};
+use crate::cgroup::{self, Cgroup, CgroupError};
 use crate::plan::{HostStep, IdKind, IdRange, Scheduling};
 use crate::sys::{self, Failure, SchedAttr};
 
@@ -28,6 +30,13 @@ impl From<CgroupError> for StepFailed {
     }
 }
 
+impl From<SystemdError> for StepFailed {
+    fn from(error: SystemdError) -> Self {
+        let errno = if error.is_taken() { Errno::EXIST } else { Errno::IO };
+        StepFailed { cause: error.to_string(), errno }
+    }
+}
+
 impl From<Failure> for StepFailed {
     fn from(failure: Failure) -> Self {
         StepFailed { cause: failure.to_string(), errno: failure.errno }
@@ -45,6 +54,10 @@ pub(super) fn host_step(step: &HostStep, pid: Option<i32>) -> Result<(), StepFai
         }
         HostStep::WriteCgroup { path, write } => Ok(Cgroup::open(Path::new(path))?.apply(write)?),
         HostStep::FilterDevices { path, rules } => Ok(Cgroup::open(Path::new(path))?.filter_devices(rules)?),
+        HostStep::DelegateCgroup { path, uid, files } => Ok(Cgroup::open(Path::new(path))?.give_to(*uid, files)?),
+        HostStep::StartScope { unit, path, properties } => {
+            start_scope(unit, path, properties, pid.expect("a step beside the process has one"))
+        }
         HostStep::WriteIdMap { kind, ranges } => {
             let file = match kind {
                 IdKind::User => process("uid_map"),
@@ -86,6 +99,19 @@ fn adopt(cgroup: &Cgroup) -> Result<(), StepFailed> {
         Some(1) => Err(busy("is frozen")),
         _ => Ok(()),
     }
+}
+
+fn start_scope(unit: &str, path: &str, properties: &[Property], pid: i32) -> Result<(), StepFailed> {
+    let mount = cgroup::mount_point().unwrap_or_default();
+    let below = Path::new(path).strip_prefix(&mount).unwrap_or(Path::new(path)).to_string_lossy();
+    systemd::start(unit, &below, properties, pid).or_else(|error| {
+        // A unit that failed stays until somebody forgets it. Without a cgroup it holds nothing of anybody's.
+        match error.is_taken() && !Path::new(path).exists() {
+            true => systemd::stop(unit).and_then(|()| systemd::start(unit, &below, properties, pid)),
+            false => Err(error),
+        }
+    })?;
+    Ok(())
 }
 
 fn enable(cgroup: &Cgroup, required: &[String], wanted: &[String]) -> Result<(), StepFailed> {

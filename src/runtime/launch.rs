@@ -267,7 +267,7 @@ fn init_failed(plan: &Plan, index: usize, failure: Failure) -> RuntimeError {
 }
 
 fn died(plan: &Plan) -> RuntimeError {
-    let cgroup = plan.clone.cgroup.as_ref().and_then(|path| Cgroup::open(Path::new(path)).ok());
+    let cgroup = plan.cgroup().and_then(|path| Cgroup::open(Path::new(path)).ok());
     let kills = cgroup.and_then(|cgroup| cgroup.read_key("memory.events", "oom_kill").ok()?).unwrap_or(0);
     let filtered = plan.init.iter().any(|planned| matches!(planned.step, InitStep::LoadSeccomp { .. }));
     RuntimeError::Died { out_of_memory: kills > 0, filtered }

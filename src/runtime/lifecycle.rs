@@ -2,10 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -13,18 +12,17 @@ use serde::Serialize;
 use super::bundle::Bundle;
 use super::error::RuntimeError;
 use super::hooks;
-use super::identity;
+use super::identity::{self, Identity};
 use super::launch::{self, Waiting};
+use super::notify::{self, Notify};
 use super::probe;
 use super::state::{self, Entry, Record, Status, Store};
+use super::undo::{KILL_SECONDS, pidfd_failed, tear_down};
 use crate::cgroup::Cgroup;
 use crate::plan::{self, HookKind, HostStep, Plan, Planned};
 use crate::spec::ContainerId;
 use crate::spec::oci::Spec;
 use crate::sys;
-
-/// How long a cgroup may take to empty after `cgroup.kill`, in seconds: a process in uninterruptible sleep is slow to die.
-const KILL_SECONDS: i64 = 10;
 
 /// A container as `state` and `list` show it; the field names are runc's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,6 +58,8 @@ pub struct Created {
     pub pidfd: OwnedFd,
     /// The master of its terminal, where it has one.
     pub terminal: Option<OwnedFd>,
+    /// Where its program says that it is ready, where it runs already and somebody is to be told.
+    pub notify: Option<Notify>,
 }
 
 /// How far [`create`] takes a container.
@@ -83,9 +83,15 @@ pub fn create(
     if store.peek(id).is_ok() {
         return Err(RuntimeError::Exists(id.to_string()));
     }
-    let host = probe::host(bundle, id.as_str());
-    let plan = plan::create(id.as_str(), &bundle.config.spec, &host, options)?;
+    let host = probe::host(bundle, id.as_str(), options.systemd_cgroup)?;
+    let mut plan = plan::create(id.as_str(), &bundle.config.spec, &host, options)?;
     let entry = store.create(id)?;
+    if options.notify {
+        match notify::prepare(&entry) {
+            Ok(directory) => plan = plan.notifying(&directory),
+            Err(error) => return entry.remove().and(Err(error)),
+        }
+    }
     let mut record = record(id, bundle, &plan);
     let mut done = 0;
     match bring_up(&entry, &mut record, bundle, &plan, until, &mut done) {
@@ -93,6 +99,10 @@ pub fn create(
         Err(error) => {
             // A cgroup that was not ours to take stays untouched.
             (record.cgroup, record.made_cgroups) = own_cgroups(&plan, done);
+            if matches!(error, RuntimeError::HostStep { errno: Errno::EXIST, .. }) && record.unit.is_some() {
+                // A unit of that name is there already: it is somebody else's.
+                (record.cgroup, record.unit) = (None, None);
+            }
             // The first error is the one to tell; what cannot be undone now, `delete --force` will undo.
             let _ = entry.write(&record).and_then(|()| tear_down(entry, Some(&record)));
             Err(error)
@@ -120,6 +130,10 @@ fn bring_up(
             })?)
         }
     };
+    let notify = match until {
+        Until::Running => notify::listen(entry)?,
+        Until::Created => None,
+    };
     // Written while the process builds its view; it counts once the view is whole.
     let named = RefCell::new(record.clone());
     let born = |pid| {
@@ -135,7 +149,7 @@ fn bring_up(
         Until::Running => after_start(record, || Some(bundle.config.spec.clone())),
     });
     match released {
-        Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal }),
+        Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal, notify }),
         Err(error) => {
             waiting.abandon();
             Err(error)
@@ -166,6 +180,7 @@ fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {
         annotations: spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
         owner: rustix::process::getuid().as_raw(),
         cgroup,
+        unit: plan.scope().map(|(unit, _)| unit.to_string()),
         made_cgroups,
         hooks: [HookKind::Poststart, HookKind::Poststop]
             .into_iter()
@@ -182,13 +197,17 @@ fn own_cgroups(plan: &Plan, done: usize) -> (Option<PathBuf>, Vec<PathBuf>) {
         _ => None,
     };
     let mut made: Vec<_> = plan.host[..done].iter().filter_map(own).collect();
+    if let Some((_, path)) = plan.scope() {
+        return (Some(PathBuf::from(path)), made);
+    }
     let leaf = plan.clone.cgroup.as_ref().map(PathBuf::from);
     let cgroup = leaf.filter(|leaf| made.last() == Some(leaf)).inspect(|_| drop(made.pop()));
     (cgroup, made)
 }
 
-/// Starts the program of a created container.
-pub fn start(store: &Store, id: &ContainerId) -> Result<(), RuntimeError> {
+/// Starts the program of a created container. With `notify`, and where it was created so, gives back where the program will
+/// say that it is ready, and who the program is.
+pub fn start(store: &Store, id: &ContainerId, notify: bool) -> Result<Option<(Notify, Identity)>, RuntimeError> {
     let entry = store.open(id)?;
     let record = read(&entry, id)?;
     match entry.status(&record) {
@@ -196,6 +215,7 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), RuntimeError> {
         Status::Stopped => return Err(wrong_state("start", id, Status::Stopped)),
         status => return Err(wrong_state("start", id, status)),
     }
+    let notify = if notify { notify::listen(&entry)? } else { None };
     let connection = UnixStream::connect(entry.start_socket())
         .map_err(|cause| RuntimeError::io(format!("connect to the waiting process of {id}"), &cause))?;
     // Nobody else starts it from here on. What the process does now may take any time, or never end: hooks in the container
@@ -208,7 +228,8 @@ pub fn start(store: &Store, id: &ContainerId) -> Result<(), RuntimeError> {
     // A hook that fails now ends the container (runtime.md, "Lifecycle", step 9).
     after_start(&record, spec).inspect_err(|_| {
         drop(store.open(id).and_then(|entry| tear_down(entry, Some(&record))));
-    })
+    })?;
+    Ok(notify.zip(record.process))
 }
 
 /// The hooks that run once the program does.
@@ -289,10 +310,6 @@ pub fn abandon(created: &Created) {
     let _ = sys::wait_for_exit(created.pidfd.as_fd());
 }
 
-fn pidfd_failed(pid: i32, errno: Errno) -> RuntimeError {
-    RuntimeError::io(format!("pidfd_open({pid})"), &io::Error::from(errno))
-}
-
 /// Removes a container that is stopped or waits for start; with `force` one in any state, and a broken one too. Returns
 /// what its `poststop` hooks had to complain of.
 pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<Vec<String>, RuntimeError> {
@@ -324,7 +341,12 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<Vec<String
 /// A record made anew from the copy of the config, for a container whose record was lost.
 fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
     let config = entry.config()?;
-    let cgroup = crate::cgroup::mount_point()?.join(plan::cgroup_path(id.as_str(), &config.spec));
+    let mount = crate::cgroup::mount_point()?;
+    let path = |systemd| plan::cgroup_path(id.as_str(), &config.spec, systemd).ok().map(|path| mount.join(path));
+    // Which driver made it was in the record: a scope that is there is its cgroup.
+    let scope = path(true).filter(|path| path.is_dir());
+    let unit = scope.as_ref().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let cgroup = scope.or_else(|| path(false))?;
     Some(Record {
         oci_version: config.spec.version().clone(),
         id: id.to_string(),
@@ -335,55 +357,10 @@ fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
         annotations: BTreeMap::new(),
         owner: 0,
         cgroup: Some(cgroup),
+        unit,
         made_cgroups: Vec::new(),
         hooks: vec![HookKind::Poststop.name().to_string()],
     })
-}
-
-/// Undoes what the record says: processes, cgroups, and last the record itself. A second try goes on where the first
-/// one failed.
-fn tear_down(entry: Entry, record: Option<&Record>) -> Result<(), RuntimeError> {
-    if let Some(record) = record {
-        if let Some(path) = record.cgroup.as_ref().filter(|path| path.is_dir()) {
-            let cgroup = Cgroup::open(path)?;
-            if cgroup.populated()? {
-                cgroup.kill(KILL_SECONDS)?;
-            }
-            cgroup.remove()?;
-        }
-        if let Some(process) = &record.process {
-            end(process)?;
-        }
-        for path in record.made_cgroups.iter().rev() {
-            remove_if_empty(path)?;
-        }
-    }
-    entry.remove()
-}
-
-/// Ends a process that no cgroup of ours held.
-fn end(process: &identity::Identity) -> Result<(), RuntimeError> {
-    let Some(pidfd) = identity::open(process).map_err(|errno| pidfd_failed(process.pid, errno))? else { return Ok(()) };
-    let _ = sys::send_signal(pidfd.as_fd(), nix::sys::signal::Signal::SIGKILL as i32);
-    let mut waiting = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-    let limit = rustix::event::Timespec { tv_sec: KILL_SECONDS, tv_nsec: 0 };
-    match rustix::event::poll(&mut waiting, Some(&limit)) {
-        Ok(0) => Err(RuntimeError::Call {
-            what: format!("end the process {}", process.pid),
-            cause: format!("it is still there {KILL_SECONDS} s after SIGKILL"),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// A cgroup above the container's that was made for it; another container may use it by now.
-fn remove_if_empty(path: &Path) -> Result<(), RuntimeError> {
-    match std::fs::remove_dir(path) {
-        Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy) => {
-            Err(RuntimeError::io(format!("remove the cgroup {path:?}"), &cause))
-        }
-        _ => Ok(()),
-    }
 }
 
 pub(super) fn read(entry: &Entry, id: &ContainerId) -> Result<Record, RuntimeError> {

@@ -8,20 +8,22 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use super::bundle::Bundle;
 use crate::cgroup;
-use crate::plan::{self, CgroupHost, CgroupLevel, Host};
+use crate::plan::{self, CgroupHost, CgroupLevel, Host, PlanError};
 use crate::spec::oci::Process;
 use crate::sys;
 
-/// Probes what the plan of `bundle`, to be started as `id`, depends on.
-pub fn host(bundle: &Bundle, id: &str) -> Host {
+/// Probes what the plan of `bundle`, to be started as `id`, depends on; with `systemd` systemd makes its cgroup.
+pub fn host(bundle: &Bundle, id: &str, systemd: bool) -> Result<Host, PlanError> {
     let spec = &bundle.config.spec;
-    Host {
+    let path = plan::cgroup_path(id, spec, systemd)?;
+    Ok(Host {
         rootfs: bundle.rootfs.to_string_lossy().into_owned(),
-        cgroup: cgroup::mount_point().map(|mount| CgroupHost { levels: levels(&mount, &plan::cgroup_path(id, spec)) }),
+        cgroup: cgroup::mount_point().map(|mount| CgroupHost { levels: levels(&mount, &path) }),
         last_capability: sys::last_capability(),
         in_user_namespace: in_user_namespace(),
+        delegated_files: delegated_files(),
         home: spec.process().as_ref().and_then(|process| home_in(process, &bundle.rootfs)),
-    }
+    })
 }
 
 /// The home directory that `process` gets in `rootfs`; none where its environment names one.
@@ -57,6 +59,11 @@ fn level(directory: &Path) -> CgroupLevel {
         controllers: words("cgroup.controllers"),
         enabled: words("cgroup.subtree_control"),
     }
+}
+
+fn delegated_files() -> Vec<String> {
+    let named = fs::read_to_string("/sys/kernel/cgroup/delegate");
+    named.map_or_else(|_| plan::delegated_files(), |names| names.split_whitespace().map(str::to_string).collect())
 }
 
 /// The first user namespace maps all ids to themselves (user_namespaces(7)).

@@ -45,6 +45,9 @@ pub struct Record {
     pub owner: u32,
     /// The container's cgroup directory.
     pub cgroup: Option<PathBuf>,
+    /// The unit that systemd made it for, where systemd did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Cgroup directories above it that are made for it, outermost first.
     pub made_cgroups: Vec<PathBuf>,
     /// Lists of hooks that are still to be run: `poststart`, `poststop`.
@@ -244,10 +247,15 @@ impl Entry {
         &self.path
     }
 
-    /// Path of the socket that `start` connects to, short enough for sockaddr_un whatever the store's own path.
+    /// Path of the socket that `start` connects to.
     pub fn start_socket(&self) -> PathBuf {
+        self.short("start.sock")
+    }
+
+    /// Path of a file below the directory, short enough for sockaddr_un whatever the store's own path.
+    pub(super) fn short(&self, below: &str) -> PathBuf {
         use std::os::fd::AsRawFd;
-        PathBuf::from(format!("/proc/self/fd/{}/start.sock", self.directory.as_raw_fd()))
+        PathBuf::from(format!("/proc/self/fd/{}/{below}", self.directory.as_raw_fd()))
     }
 
     /// Whether the container still waits for `start`.

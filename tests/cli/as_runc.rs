@@ -77,12 +77,6 @@ fn what_engines_look_for_in_messages_is_there() {
 
 #[test]
 fn what_cannot_be_done_is_refused_by_its_flag() {
-    assert_snapshot!(glassbox(["--systemd-cgroup", "run", "-b", "/nowhere", "x"]).snapshot(), @r"
-    status 1
-    stderr:
-    error: --systemd-cgroup is not supported by glassbox
-      hint: Leave --systemd-cgroup out: the cgroup is then made directly, in the cgroup file system.
-    ");
     assert_snapshot!(glassbox(["--root", "/nowhere", "update", "--l3-cache-schema", "L3:0=f", "x"]).snapshot(), @r"
     status 1
     stderr:

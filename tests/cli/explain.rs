@@ -746,6 +746,11 @@ fn in_json() {
         },
         "lastCapability": 40,
         "inUserNamespace": false,
+        "delegatedFiles": [
+          "cgroup.procs",
+          "cgroup.subtree_control",
+          "cgroup.threads"
+        ],
         "home": "/root"
       }
     }

@@ -4,6 +4,7 @@ use super::super::step::*;
 use super::super::uapi::SCHED_FLAG_RESET_ON_FORK;
 use super::Shell;
 use super::quote::{echo, word};
+use crate::cgroup::scope::Property;
 
 impl HostStep {
     /// The commands that do the same.
@@ -22,6 +23,15 @@ impl HostStep {
                 "no command compiles a device filter: bpf(2) takes the program that the rules become. A script's \
                  container can open every device whose node it makes",
             ),
+            HostStep::DelegateCgroup { path, uid, files } => Shell::Commands(vec![
+                format!("chown {uid} {}", word(path)),
+                format!(
+                    "for name in {}; do\n  chown {uid} {}/\"$name\" || : # not every kernel has them all\ndone 2>/dev/null",
+                    files.iter().map(|name| word(name)).collect::<Vec<_>>().join(" "),
+                    word(path)
+                ),
+            ]),
+            HostStep::StartScope { unit, path, properties } => Shell::Commands(scope(unit, path, properties)),
             HostStep::WriteIdMap { kind, ranges } => {
                 let lines: Vec<_> = ranges
                     .iter()
@@ -53,6 +63,22 @@ impl HostStep {
             HostStep::RunHook { .. } => Shell::Nothing(NO_STATE),
         }
     }
+}
+
+/// busctl(1) makes the same call, which systemd answers before it has done the job.
+fn scope(unit: &str, path: &str, properties: &[Property]) -> Vec<String> {
+    let mut lines = vec![format!(
+        "busctl --quiet call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager \\\n  \
+         StartTransientUnit 'ssa(sv)a(sa(sv))' {} replace {} \\\n  PIDs au 1 \"$pid\"",
+        word(unit),
+        properties.len() + 1
+    )];
+    lines.extend(properties.iter().map(|property| {
+        let value: Vec<_> = property.value.words().iter().map(|text| word(text)).collect();
+        format!("{} {}", word(&property.name), value.join(" "))
+    }));
+    let call = lines.join(" \\\n  ") + " \\\n  0";
+    vec![call, format!("until grep -qx \"$pid\" {} 2>/dev/null; do sleep 0.01; done", file(path, "cgroup.procs"))]
 }
 
 /// Why a script runs no hook.

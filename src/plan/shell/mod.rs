@@ -359,6 +359,38 @@ mod tests {
     }
 
     #[test]
+    fn systemd_is_asked_by_busctl() {
+        let script = crate::plan::tests::scoped(|_| {}).expect("a plan").shell();
+        let beside: Vec<_> = script.lines().skip_while(|line| !line.contains("busctl")).take(24).collect();
+        insta::assert_snapshot!(beside.join("\n"), @r#"
+          busctl --quiet call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager \
+          StartTransientUnit 'ssa(sv)a(sa(sv))' glassbox-web.scope replace 12 \
+          PIDs au 1 "$pid" \
+          Description s 'glassbox container web' \
+          Slice s machine.slice \
+          Delegate b true \
+          DefaultDependencies b false \
+          CollectMode s inactive-or-failed \
+          CPUAccounting b true \
+          IOAccounting b true \
+          MemoryAccounting b true \
+          TasksAccounting b true \
+          DevicePolicy s strict \
+          DeviceAllow 'a(ss)' 10 'char-*' m 'block-*' m /dev/char/1:3 rwm /dev/char/1:5 rwm /dev/char/1:7 rwm /dev/char/1:8 rwm /dev/char/1:9 rwm /dev/char/5:0 rwm /dev/char/5:2 rwm char-136 rwm \
+          0
+          until grep -qx "$pid" /sys/fs/cgroup/machine.slice/glassbox-web.scope/cgroup.procs 2>/dev/null; do sleep 0.01; done
+          # 3. enable the controllers hugetlb, rdma, misc below /sys/fs/cgroup (linux.resources)
+          for controller in hugetlb rdma misc; do
+          echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control || : # it only counts
+        done 2>/dev/null
+          # 4. enable the controllers hugetlb, rdma, misc below /sys/fs/cgroup/machine.slice (linux.resources)
+          for controller in hugetlb rdma misc; do
+          echo "+$controller" >/sys/fs/cgroup/machine.slice/cgroup.subtree_control || : # it only counts
+        done 2>/dev/null
+        "#);
+    }
+
+    #[test]
     fn a_user_namespace_is_mapped_by_printf_and_its_devices_are_bound() {
         insta::assert_snapshot!(new_commands(user_namespace), @r#"
           exec unshare --mount --propagation unchanged --uts --ipc --user --keep-caps --pid --fork --net \

@@ -2,6 +2,7 @@
 
 use super::{Hook, HookKind, IdKind, IdRange, Scheduling};
 use crate::cgroup::resources::{DeviceRule, Write};
+use crate::cgroup::scope::Property;
 
 /// A step that we do on the host, before the process exists or beside it.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,27 @@ pub enum HostStep {
         path: String,
         /// The rules; the last one that matches decides.
         rules: Vec<DeviceRule>,
+    },
+    /// Have systemd make the container's cgroup around the process that waits: StartTransientUnit of a scope with that
+    /// process's id in its property PIDs (org.freedesktop.systemd1(5)), and wait until the process is in it.
+    StartScope {
+        /// The unit: `cri-containerd-1a2b.scope`.
+        unit: String,
+        /// Absolute path of the directory that systemd makes for it.
+        path: String,
+        /// The other properties, the slice among them.
+        properties: Vec<Property>,
+    },
+    /// Give the container's cgroup to the user who is its own root there: chown(2) of the directory and of the files that
+    /// the kernel names for that (cgroups(7), "Cgroups delegation"). A file that this kernel does not have (ENOENT) is
+    /// left out, and so is one that we may not give away (EPERM): the container then manages no cgroups of its own.
+    DelegateCgroup {
+        /// Absolute path of the container's cgroup directory.
+        path: String,
+        /// The user's id on the host.
+        uid: u32,
+        /// File names, as in /sys/kernel/cgroup/delegate.
+        files: Vec<String>,
     },
     /// Write a user namespace's map of ids, from outside (user_namespaces(7)).
     WriteIdMap {

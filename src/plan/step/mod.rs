@@ -48,8 +48,24 @@ pub struct Clone3 {
     /// CLONE_NEW* flags. A cgroup namespace is not among them: its root is the cgroup of the caller at the time of the
     /// call, so the process makes it itself once it is in its cgroup.
     pub namespaces: u64,
-    /// The cgroup directory that the process is born into (CLONE_INTO_CGROUP); none where there is no cgroup v2.
+    /// The cgroup directory that the process is born into (CLONE_INTO_CGROUP); none where there is no cgroup v2, and where
+    /// systemd makes it once the process exists.
     pub cgroup: Option<String>,
+}
+
+impl Plan {
+    /// The directory of the container's cgroup, whoever makes it; none where there is no cgroup v2.
+    pub fn cgroup(&self) -> Option<&str> {
+        self.clone.cgroup.as_deref().or_else(|| self.scope().map(|(_, path)| path))
+    }
+
+    /// The unit and the cgroup directory that systemd makes for the container, where it does.
+    pub fn scope(&self) -> Option<(&str, &str)> {
+        self.beside.iter().find_map(|planned| match &planned.step {
+            HostStep::StartScope { unit, path, .. } => Some((unit.as_str(), path.as_str())),
+            _ => None,
+        })
+    }
 }
 
 impl<S> Planned<S> {
