@@ -52,7 +52,7 @@ test-vm: ## the tests that need root and cgroup v2, in the VM; KERNELS="6.1 6.12
 	@set -e; for kernel in $(KERNELS); do rootfs-scripts/vm-tests --kernel $$kernel vm; done
 
 .PHONY: test-engines
-test-engines: ## podman, docker and containerd with glassbox as their runtime, in the VM
+test-engines: ## podman, docker and containerd with glassbox as their runtime, and systemd, in the VM
 	@rootfs-scripts/vm-tests engines
 
 .PHONY: test-6.12

@@ -1,6 +1,7 @@
 //! containerd, through its shim io.containerd.runc.v2 and go-runc. Its daemon has the snippet as its configuration.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -62,6 +63,8 @@ fn containerd_runs_to_completion() {
     assert_eq!(ran.stdout, "Seccomp:\t2\n", "{ran:?}");
     let ran = run(&["--rm", "--net-host"], "ends", &["hostname"]);
     assert_eq!(ran.stdout, "glassbox-vm\n", "{ran:?}");
+    let ran = run(&["--rm", "--user", "5:6"], "ends", &["sh", "-c", "id -u; id -g"]);
+    assert_eq!(ran.stdout, "5\n6\n", "{ran:?}");
     let line = ["run", "--rm", "-t", "--runc-binary", RUNTIME, IMAGE, "ends", "tty"];
     assert!(CTR.on_a_terminal(&line).contains("/dev/pts/0"));
 }
@@ -97,6 +100,27 @@ fn containerd_looks_into_what_lives() {
     assert!(ended.stderr.contains("exit code 3"), "{ended:?}");
     CTR.ok(&["container", "delete", "stays"]);
     assert!(fs::read_to_string(machine.directory().join("said")).expect("the log").ends_with("bye\n"));
+}
+
+#[test]
+fn containerd_has_systemd_make_cgroups() {
+    containerd();
+    let machine = machine();
+    let options = ["--runc-systemd-cgroup", "--cgroup", "system.slice:ctr:scoped", "--memory-limit", "67108864"];
+    task(&machine, "scoped", &options);
+    let cgroup = cgroup_of(&pid("scoped"));
+    assert_eq!(cgroup, Path::new("/sys/fs/cgroup/system.slice/ctr-scoped.scope"));
+    assert_eq!(fs::read_to_string(cgroup.join("memory.max")).expect("a file"), "67108864\n");
+    let show = sh("systemctl show --value -p MemoryMax ctr-scoped.scope");
+    assert_eq!(show.stdout, "67108864\n", "{show:?}");
+    let ran = CTR.run(&["task", "exec", "--exec-id", "one", "scoped", "cat", "/proc/self/cgroup"]);
+    assert_eq!(ran.stdout, "0::/\n", "{ran:?}");
+    CTR.ok(&["task", "kill", "scoped"]);
+    wait_until("it has ended", || status("scoped") == "STOPPED");
+    CTR.run(&["task", "delete", "scoped"]);
+    CTR.ok(&["container", "delete", "scoped"]);
+    let units = || sh("systemctl list-units --all --plain --no-legend 'ctr-*'").stdout;
+    wait_until("no unit is left", || units().is_empty());
 }
 
 #[test]

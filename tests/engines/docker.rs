@@ -75,6 +75,24 @@ fn docker_tells_of_memory() {
     assert_eq!(same::runs_out_of_memory(&docker), "137 true");
 }
 
+/// A second daemon, whose cgroups systemd makes: a daemon has one driver.
+#[test]
+fn docker_has_systemd_make_cgroups() {
+    docker();
+    let docker = Engine(&["docker", "-H", "unix:///run/scopes/docker.sock"]);
+    let places = ["--data-root", "/var/lib/scopes", "--exec-root", "/run/scopes", "--pidfile", "/run/scopes/pid"];
+    let words = ["dockerd", "--config-file", "/etc/docker/scopes.json", "--bridge", "none", "-H", docker.0[2]];
+    install("/etc/docker/scopes.json", &SNIPPET.replace("cgroupfs", "systemd"));
+    install("/run/scopes/why", "the socket needs its directory");
+    drop(daemon(&[&words[..], &places].concat(), &docker, &["version"]));
+    docker.ok(&["import", image(), "box"]);
+    assert_eq!(docker.ok(&["info", "--format", "{{.CgroupDriver}}"]), "systemd");
+    docker.run(&["run", "--rm", "--network", "none", "box", "true"]);
+    let _machine = machine();
+    same::lives_in_a_scope(&docker, "system.slice", "docker");
+    assert_eq!(same::runs_out_of_memory(&docker), "137 true");
+}
+
 #[test]
 fn docker_checks_health() {
     let docker = docker();

@@ -1,5 +1,6 @@
-//! Containers that podman, docker and containerd start with glassbox as their runtime, on the engines' own programs. They
-//! need packages that the other tests do not, so they run in a machine of their own: `rootfs-scripts/vm test --engines`.
+//! Containers that podman, docker and containerd start with glassbox as their runtime, on the engines' own programs, and
+//! containers whose cgroups systemd makes. They need packages that the other tests do not, and systemd as process 1, so
+//! they run in a machine of their own: `rootfs-scripts/vm test --engines`.
 //!
 //! An engine leaves things of its own behind when it is used for the first time (a bridge, a mount, a daemon). So each
 //! test first has its engine used, and takes the machine then: what is there at the end and was not before, a container
@@ -13,3 +14,4 @@ mod same;
 #[path = "../vm/support.rs"]
 #[allow(dead_code)]
 mod support;
+mod systemd;

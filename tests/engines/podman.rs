@@ -8,7 +8,7 @@ use crate::support::{machine, wait_until};
 
 const SNIPPET: &str = include_str!("../../contrib/engines/containers.conf");
 
-/// podman with what it would find out from systemd, which is not here.
+/// podman with what it would find out from systemd.
 fn podman() -> Engine {
     static READY: OnceLock<()> = OnceLock::new();
     let podman = Engine(&["podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
@@ -75,6 +75,17 @@ fn podman_tells_of_memory_what_it_tells_under_runc() {
     let podman = podman();
     let _machine = machine();
     let runc = Engine(&["podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]);
+    assert_eq!(same::runs_out_of_memory(&podman), same::runs_out_of_memory(&runc));
+}
+
+#[test]
+fn podman_has_systemd_make_cgroups() {
+    podman();
+    let podman = Engine(&["podman", "--cgroup-manager", "systemd", "--events-backend", "file"]);
+    podman.ok(&["run", "--rm", "--network", "none", "box", "true"]);
+    let _machine = machine();
+    same::lives_in_a_scope(&podman, "machine.slice", "libpod");
+    let runc = Engine(&["podman", "--runtime", "runc", "--cgroup-manager", "systemd", "--events-backend", "file"]);
     assert_eq!(same::runs_out_of_memory(&podman), same::runs_out_of_memory(&runc));
 }
 

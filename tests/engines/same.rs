@@ -1,9 +1,10 @@
 //! What podman and docker spell alike. `BASE` stands before the image in each run.
 
 use std::fs;
+use std::path::Path;
 
 use crate::engine::{Engine, cgroup_of};
-use crate::support::{Machine, wait_until};
+use crate::support::{Machine, sh, wait_until};
 
 /// No network, which has a test of its own.
 const BASE: [&str; 2] = ["--network", "none"];
@@ -96,6 +97,31 @@ pub fn limits_hold_and_change(engine: &Engine) {
     assert_eq!(files(), ["100663296", "25000 100000", "44"]);
     assert_eq!(file("cpu.weight"), weight, "what is not named stays");
     engine.ok(&["rm", "-f", "small"]);
+}
+
+/// A container whose cgroup systemd has made: where it is, what systemd and the kernel say of it, and that it goes.
+pub fn lives_in_a_scope(engine: &Engine, slice: &str, prefix: &str) {
+    detached(engine, "scoped", &["-m", "64m", "--cpus", "0.5"]);
+    let unit = format!("{prefix}-{}.scope", inspect(engine, "scoped", "{{.Id}}"));
+    let cgroup = cgroup_of(&inspect(engine, "scoped", "{{.State.Pid}}"));
+    assert_eq!(cgroup, Path::new("/sys/fs/cgroup").join(slice).join(&unit));
+    let file = |name: &str| fs::read_to_string(cgroup.join(name)).expect(name).trim_end().to_string();
+    let show =
+        || sh(&format!("systemctl show --value -p MemoryMax -p CPUQuotaPerSecUSec {unit}")).stdout.replace('\n', " ");
+    assert_eq!(["memory.max", "cpu.max"].map(file), ["67108864", "50000 100000"]);
+    assert_eq!(show(), "500ms 67108864 ");
+    engine.ok(&["update", "-m", "96m", "--memory-swap", "-1", "--cpus", "0.25", "scoped"]);
+    assert_eq!(["memory.max", "cpu.max"].map(file), ["100663296", "25000 100000"]);
+    assert_eq!(show(), "250ms 100663296 ");
+    assert_eq!(engine.ok(&["exec", "scoped", "cat", "/proc/self/cgroup"]), "0::/");
+    engine.ok(&["pause", "scoped"]);
+    assert_eq!(inspect(engine, "scoped", "{{.State.Status}}"), "paused");
+    engine.ok(&["unpause", "scoped"]);
+    engine.ok(&["stop", "-t", "20", "scoped"]);
+    assert_eq!(inspect(engine, "scoped", "{{.State.Status}} {{.State.ExitCode}}"), "exited 3");
+    engine.ok(&["rm", "scoped"]);
+    let units = || sh(&format!("systemctl list-units --all --plain --no-legend '{prefix}-*'")).stdout;
+    wait_until("no unit is left", || units().is_empty());
 }
 
 /// Who the program is and what it may do.
