@@ -160,7 +160,7 @@ fn bar(frame: &mut Frame<'_>, board: &Board<'_>, areas: &Areas, shell: bool, ink
             0 => " ",
             _ => "  ",
         };
-        if text.width() + gap.len() + word.width() + 1 <= width {
+        if text.width() + gap.len() + word.width() < width {
             text = format!("{text}{gap}{word}");
         }
     }
