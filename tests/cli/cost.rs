@@ -45,9 +45,9 @@ fn assert_about(what: &str, found: u64, expected: u64) {
 fn beginning_a_command_costs_what_it_did() {
     let place = tempfile::tempdir().expect("a directory");
     let found = instructions(env!("CARGO_BIN_EXE_glassbox-runtime"), &["--root", "none", "state", "web"], place.path());
-    assert_about("glassbox-runtime state, of a container that is not there", found, 1_660_000);
+    assert_about("glassbox-runtime state, of a container that is not there", found, 2_020_000);
     let found = instructions(env!("CARGO_BIN_EXE_glassbox"), &["--root", "none", "state", "web"], place.path());
-    assert_about("glassbox state, of a container that is not there", found, 3_310_000);
+    assert_about("glassbox state, of a container that is not there", found, 3_780_000);
 }
 
 /// Reading config.json, checking it, planning, and the filter of docker's profile: all that a start thinks about.
