@@ -25,7 +25,7 @@ const HANDS: u64 = 3;
 /// Nothing that the runtime does takes so long, however slow the machine.
 const STUCK: Duration = Duration::from_secs(90);
 /// What waits for a container that another hand has paused is ended after this.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One way to use the runtime.
 struct Deed {
