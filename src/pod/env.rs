@@ -13,15 +13,10 @@ use super::facts::Facts;
 #[error("{0}")]
 pub struct Missing(pub String);
 
-/// The variables in the order of their first mention: those of `base` (the image's), of envFrom, then of env; a later
-/// value replaces an earlier one.
-pub fn variables(
-    container: &api::Container,
-    facts: &Facts<'_>,
-    base: &[(String, String)],
-) -> Result<Vec<(String, String)>, Missing> {
+/// The manifest's variables in the order of their first mention: those of envFrom, then of env; a later value replaces an earlier
+/// one. These are what `$(NAME)` knows; the image's own are not among them.
+pub fn variables(container: &api::Container, facts: &Facts<'_>) -> Result<Vec<(String, String)>, Missing> {
     let mut set = Set::default();
-    base.iter().for_each(|(name, value)| set.put(name, value.clone()));
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         for (key, value) in from_source(source, facts)? {
@@ -38,8 +33,14 @@ pub fn variables(
             set.put(&variable.name, value);
         }
     }
-    let value = |name: &String| (name.clone(), set.values[name].clone());
-    Ok(set.order.iter().map(value).collect())
+    Ok(set.list())
+}
+
+/// All variables of a container: the image's, and the manifest's over them.
+pub fn over(image: &[(String, String)], own: &[(String, String)]) -> Vec<(String, String)> {
+    let mut set = Set::default();
+    image.iter().chain(own).for_each(|(name, value)| set.put(name, value.clone()));
+    set.list()
 }
 
 /// What runs: the manifest's command and args, each over the image's own ENTRYPOINT and CMD, with `$(NAME)` replaced. A
@@ -72,6 +73,10 @@ struct Set {
 }
 
 impl Set {
+    fn list(&self) -> Vec<(String, String)> {
+        self.order.iter().map(|name| (name.clone(), self.values[name].clone())).collect()
+    }
+
     fn put(&mut self, name: &str, value: String) {
         if self.values.insert(name.to_string(), value).is_none() {
             self.order.push(name.to_string());
@@ -157,7 +162,8 @@ mod tests {
 
     fn told(value: Value) -> Result<String, Missing> {
         let sample = samples::pod();
-        let found = variables(&container(value), &sample.facts(), &[("PATH".into(), "/bin".into())])?;
+        let own = variables(&container(value), &sample.facts())?;
+        let found = over(&[("PATH".into(), "/bin".into())], &own);
         Ok(found.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
     }
 
@@ -170,7 +176,11 @@ mod tests {
             {"name": "colour", "value": "blue"},
             {"name": "BOTH", "value": "$(colour)-$(S_token)-$(NONE)-$$(colour)"},
         ]}));
-        assert_eq!(all.unwrap(), "PATH=/opt:/bin colour=blue size=9 S_token=s3cret BOTH=blue-s3cret-$(NONE)-$(colour)");
+        // The kubelet does not know what the image has.
+        assert_eq!(
+            all.unwrap(),
+            "PATH=/opt:$(PATH) colour=blue size=9 S_token=s3cret BOTH=blue-s3cret-$(NONE)-$(colour)"
+        );
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub fn start(
     let mut base = vec![("PATH".to_string(), PATH.to_string())];
     base.extend(files.env.iter().cloned());
     base.push(("HOSTNAME".to_string(), host.trim().to_string()));
-    let variables = env::variables(container, facts, &base)?;
+    let variables = env::variables(container, facts)?;
     let args = env::arguments(container, &files.entrypoint, &files.cmd, &variables)?;
     let group = record
         .container(&container.name)
@@ -107,7 +107,7 @@ pub fn start(
             controllers: &sandbox.controllers,
             sandbox: sandbox.pid,
             args: &args,
-            env: &variables,
+            env: &env::over(&base, &variables),
             cwd: &files.cwd,
             user,
             mounts: mounts(home, &spec, sandbox, container, &variables)?,

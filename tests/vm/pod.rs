@@ -678,7 +678,9 @@ spec:
     assert_eq!(pods.logs("web", "app"), "fast yes /tmp\n33\n34 50 2000\npart\n1\n");
     pods.wait("web", "the filter has answered", |_| pods.logs("web", "filtered").contains("Seccomp:\t2"));
     assert!(pods.logs("web", "filtered").contains("Bad file descriptor"), "{}", pods.logs("web", "filtered"));
-    assert!(sh("cat /run/glassbox-pods/default_web/volumes/data/logs/web/x").stdout == "own\n");
+    pods.wait("web", "the part of the volume is written", |_| {
+        sh("cat /run/glassbox-pods/default_web/volumes/data/logs/web/x").stdout == "own\n"
+    });
     assert_eq!(
         pods.pod("web")["status"]["initContainerStatuses"][0]["imageID"].as_str().unwrap().split(':').next(),
         Some("sha256")
