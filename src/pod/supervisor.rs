@@ -308,6 +308,8 @@ impl<'a> Supervisor<'a> {
             },
             None => "what was asked is not understood".to_string(),
         };
+        // Whoever gets the answer may look at the status next.
+        self.tell()?;
         let _ = (&stream).write_all(format!("{answer}\n").as_bytes());
         Ok(())
     }
