@@ -106,7 +106,7 @@ fn measure(options: &Options) -> Result<()> {
         peers.push(Peer::parse(named)?);
     }
     peers.extend(options.floor.clone().map(Peer::floor));
-    let ours = peers.iter().find(|peer| peer.name.starts_with("glassbox"));
+    let ours = peers.iter().find(|peer| peer.name == "glassbox");
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let say = |part: &str| eprintln!("measure: {part}");
 

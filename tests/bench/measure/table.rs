@@ -17,7 +17,7 @@ pub fn of(report: &Value) -> String {
         if machine["in_the_test_vm"] == true { ", in the test VM" } else { "" },
     );
     for peer in list(&report["peers"]) {
-        let _ = writeln!(text, "  {:<16}{}", word(&peer["name"]), word(&peer["version"]));
+        let _ = writeln!(text, "  {:<18}{}", word(&peer["name"]), word(&peer["version"]));
     }
     let names: Vec<_> = list(&report["peers"]).iter().map(|peer| word(&peer["name"])).collect();
     let tables = Tables { report, names: &names, baseline: report["baseline"].as_str() };
@@ -39,7 +39,7 @@ struct Tables<'a> {
 
 impl Tables<'_> {
     fn head(&self, title: &str) -> String {
-        let cells: String = self.names.iter().map(|name| format!("{name:>17}")).collect();
+        let cells: String = self.names.iter().map(|name| format!("{name:>18}")).collect();
         format!("\n{title:<24}{cells}\n")
     }
 
@@ -47,10 +47,10 @@ impl Tables<'_> {
     fn row(&self, title: &str, figure: impl Fn(&str) -> Option<f64>) -> String {
         let base = self.baseline.and_then(&figure);
         let cell = |name: &&str| match figure(name) {
-            None => format!("{:>17}", "–"),
+            None => format!("{:>18}", "–"),
             Some(value) => {
                 let ratio = base.map_or(String::new(), |base| format!(" ({:.2})", value / base));
-                format!("{:>17}", format!("{}{ratio}", number(value)))
+                format!("{:>18}", format!("{}{ratio}", number(value)))
             }
         };
         format!("{title:<24}{}\n", self.names.iter().map(cell).collect::<String>())
