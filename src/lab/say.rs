@@ -65,6 +65,14 @@ pub fn found(verdict: &Verdict, lang: Lang) -> String {
     }
 }
 
+/// What was found, behind the name of the place, where a check holds: `64M`, `is there`.
+pub fn held(verdict: &Verdict, lang: Lang) -> String {
+    match (&verdict.found, &verdict.expect) {
+        (Shown::Text(_), Expect::Exists) => lang.pick("is there", "存在").to_string(),
+        _ => found(verdict, lang),
+    }
+}
+
 fn shown(value: &Shown, lang: Lang) -> String {
     match value {
         Shown::Text(text) if text.is_empty() => lang.pick("an empty file", "空文件").to_string(),
@@ -131,7 +139,7 @@ fn size(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::sentence;
+    use super::{held, sentence};
     use crate::lab::check::{Expect, Pattern};
     use crate::lab::judge::{Shown, Verdict};
     use crate::lab::lang::Lang;
@@ -141,6 +149,14 @@ mod tests {
     fn verdict(expect: Expect, found: Shown) -> Verdict {
         let place = "$CG/memory.max".to_string();
         Verdict { place, expect, tolerance: None, found, other: None, script: false, holds: false }
+    }
+
+    #[test]
+    fn what_holds_is_said_behind_its_place() {
+        let there = verdict(Expect::Exists, Shown::Text(String::new()));
+        assert_eq!(Lang::ALL.map(|lang| held(&there, lang)), ["is there", "存在"]);
+        let size = verdict(Expect::Eq("64M".to_string()), Shown::Text("67108864".to_string()));
+        assert_eq!(held(&size, Lang::En), "67108864 (64M)");
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl<'l> Teller<'l> {
     pub fn verdict(&self, verdict: &Verdict) -> String {
         let mark = MARKS[usize::from(!verdict.holds)];
         let sentence = match verdict.holds {
-            true => format!("{}: {}", verdict.place, say::found(verdict, self.lang)),
+            true => format!("{}: {}", verdict.place, say::held(verdict, self.lang)),
             false => say::sentence(verdict, self.lang),
         };
         self.page.wrapped(&format!("{mark} "), &sentence)
@@ -128,7 +128,7 @@ impl<'l> Teller<'l> {
     /// The table of evidence.
     pub fn evidence(&self, verdicts: &[Verdict]) -> String {
         let cells = |verdict: &Verdict| {
-            let value = say::found(verdict, self.lang);
+            let value = if verdict.holds { say::held(verdict, self.lang) } else { say::found(verdict, self.lang) };
             [verdict.place.clone(), value, say::expected(verdict, self.lang)]
         };
         let head =

@@ -189,10 +189,9 @@ impl<'l> Board<'l> {
         }
         let (lang, meters) = (self.teller.lang, self.meters.lines(width, ink, self.teller.lang));
         let check = |verdict: &Verdict| {
-            let found = say::found(verdict, lang);
             let said = match verdict.holds {
-                true => format!("{}: {found}", verdict.place),
-                false => phrases::wanted(lang, &verdict.place, found, say::expected(verdict, lang)),
+                true => format!("{}: {}", verdict.place, say::held(verdict, lang)),
+                false => phrases::wanted(lang, &verdict.place, say::found(verdict, lang), say::expected(verdict, lang)),
             };
             page.wrapped(&format!("{} ", MARKS[usize::from(!verdict.holds)]), &said)
         };
