@@ -83,7 +83,7 @@ fn docker_has_systemd_make_cgroups() {
     let places = ["--data-root", "/var/lib/scopes", "--exec-root", "/run/scopes", "--pidfile", "/run/scopes/pid"];
     let words = ["dockerd", "--config-file", "/etc/docker/scopes.json", "--bridge", "none", "-H", docker.0[2]];
     install("/etc/docker/scopes.json", &SNIPPET.replace("cgroupfs", "systemd"));
-    install("/run/scopes/why", "the socket needs its directory");
+    std::fs::create_dir_all("/run/scopes").expect("the machine is writable");
     drop(daemon(&[&words[..], &places].concat(), &docker, &["version"]));
     docker.ok(&["import", image(), "box"]);
     assert_eq!(docker.ok(&["info", "--format", "{{.CgroupDriver}}"]), "systemd");

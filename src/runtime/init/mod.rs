@@ -99,10 +99,12 @@ pub(super) fn run_between(
 /// Does all steps. Comes back only where one failed, with the exit status for it.
 pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
     let mut held = Held::default();
-    if wires.wait_for_parent && wait_for_go(wires.sync).is_err() {
-        return 1;
-    }
     for (index, planned) in steps.iter().enumerate() {
+        // Not before the first step, which closes what came with us: the other end of our socket is among it, and while we
+        // held that ourselves, the parent's death would never show. The lock on the container's state is among it too.
+        if index == 1 && wires.wait_for_parent && wait_for_go(wires.sync).is_err() {
+            return 1;
+        }
         let step = index as u32;
         let (message, written) = match one_step(&planned.step, wires, &mut held) {
             Ok(()) => continue,
