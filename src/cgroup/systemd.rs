@@ -33,6 +33,12 @@ impl SystemdError {
     }
 }
 
+/// The unit whose cgroup a directory is, by its name; none where it is no slice and no scope.
+pub fn unit_of(directory: &Path) -> Option<&str> {
+    let name = directory.file_name()?.to_str()?;
+    [".slice", ".scope"].iter().any(|kind| name.ends_with(kind)).then_some(name)
+}
+
 /// Starts the scope `unit` with the process `pid` in it, and comes back when the process is in `cgroup`, the scope's cgroup
 /// below the root of the hierarchy: the method's own answer says only that systemd has taken the job.
 pub fn start(unit: &str, cgroup: &str, properties: &[Property], pid: i32) -> Result<(), SystemdError> {

@@ -145,7 +145,8 @@ pub(super) fn setting(record: &Record) -> anyhow::Result<Setting> {
         Some(text) => KubeletConfig::decode(text).map_err(|problems| listed("KubeletConfiguration", problems))?,
         None => KubeletConfig::default(),
     };
-    Ok(Setting { node, config, driver: Driver::Cgroupfs, cri: Cri::Containerd, formula: Formula::New })
+    let driver = config.driver.unwrap_or(Driver::Cgroupfs);
+    Ok(Setting { node, config, driver, cri: Cri::Containerd, formula: Formula::New })
 }
 
 /// The container that is asked for: the one of this name, or the first app container.

@@ -10,7 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::error::PodError;
 use super::object;
 use super::record::{Group, Home, Record};
-use crate::cgroup::{Cgroup, live, tree};
+use crate::cgroup::scope::{self, Property, Value};
+use crate::cgroup::{Cgroup, Write as CgroupWrite, live, systemd, tree};
 use crate::kube::cpu::{self, Formula};
 use crate::kube::effective::{self, List};
 use crate::kube::levels::Rank;
@@ -33,6 +34,9 @@ pub fn make(home: &Home, record: &Record) -> Result<Vec<String>, PodError> {
     let shared: Vec<_> =
         record.groups.iter().filter(|group| !["sandbox", "container"].contains(&group.level.as_str())).collect();
     let writes: Vec<_> = shared.iter().map(|group| group.writes()).collect();
+    for (group, writes) in shared.iter().zip(&writes) {
+        start_slice(&directory(record, group), writes)?;
+    }
     let groups: Vec<tree::Group<'_>> = shared
         .iter()
         .zip(&writes)
@@ -42,6 +46,25 @@ pub fn make(home: &Home, record: &Record) -> Result<Vec<String>, PodError> {
     share(home, record)?;
     let root = Cgroup::open(&record.hierarchy)?;
     Ok(root.read("cgroup.controllers")?.split_whitespace().map(str::to_string).collect())
+}
+
+/// Has systemd make a cgroup that is a slice of its, with the values as its properties: it writes them again whenever it
+/// likes. Another cgroup is made by hand.
+fn start_slice(directory: &Path, writes: &[CgroupWrite]) -> Result<(), PodError> {
+    let Some(unit) = systemd::unit_of(directory) else { return Ok(()) };
+    let mut properties = vec![Property::new("DefaultDependencies", Value::Bool(false))];
+    let accounting = ["CPUAccounting", "IOAccounting", "MemoryAccounting", "TasksAccounting"];
+    properties.extend(accounting.map(|name| Property::new(name, Value::Bool(true))));
+    properties.extend(scope::of_writes(writes));
+    Ok(systemd::start_slice(unit, directory, &properties)?)
+}
+
+/// Writes a value into a cgroup, and tells systemd of it where the cgroup is a unit's.
+fn write(cgroup: &Cgroup, file: &str, value: &str) -> Result<(), PodError> {
+    if let Some(unit) = systemd::unit_of(cgroup.path()) {
+        systemd::set(unit, &scope::of_writes(&[CgroupWrite::new(file, value, "")]))?;
+    }
+    Ok(cgroup.write(file, value)?)
 }
 
 /// Ends what still lives in the pod's cgroup.
@@ -58,13 +81,29 @@ pub fn kill(record: &Record) -> Result<(), PodError> {
 pub fn remove(home: &Home, record: &Record) -> Result<(), PodError> {
     let _lock = lock(home)?;
     if let Some(path) = record.pod_cgroup().filter(|path| path.is_dir()) {
-        Cgroup::open(&path)?.remove()?;
+        stop_slice(&path)?;
+        if path.is_dir() {
+            Cgroup::open(&path)?.remove()?;
+        }
     }
     for rank in [Rank::Qos, Rank::Kubepods] {
         let Some(path) = record.group(rank).map(|group| directory(record, group)) else { continue };
+        if !has_children(&path) {
+            stop_slice(&path)?;
+        }
         let _ = fs::remove_dir(path);
     }
     share(home, record)
+}
+
+fn stop_slice(directory: &Path) -> Result<(), PodError> {
+    systemd::unit_of(directory).map_or(Ok(()), |unit| Ok(systemd::stop(unit)?))
+}
+
+/// Whether another cgroup is below one.
+fn has_children(directory: &Path) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
 }
 
 fn directory(record: &Record, group: &Group) -> PathBuf {
@@ -95,7 +134,7 @@ fn share(home: &Home, record: &Record) -> Result<(), PodError> {
         }
         let cgroup = Cgroup::open(&path)?;
         for (file, value) in shared_values(group, &active) {
-            cgroup.write(&file, &value)?;
+            write(&cgroup, &file, &value)?;
         }
     }
     Ok(())
@@ -224,7 +263,7 @@ pub fn apply(record: &Record, changes: &[Change], running: &BTreeMap<String, Pat
         writes.push((cgroup, change));
     }
     for (cgroup, change) in writes {
-        cgroup.write(&change.file, &change.new)?;
+        write(&cgroup, &change.file, &change.new)?;
     }
     Ok(())
 }

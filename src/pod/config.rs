@@ -123,7 +123,7 @@ pub fn sandbox(pod: &api::PodSpec, hostname: &str, group: &Group, id: &str, cont
         ],
         "linux": {
             "namespaces": namespaces,
-            "cgroupsPath": group.path_of(id),
+            "cgroupsPath": group.cgroups_path(id),
             "resources": resources(group, controllers, false),
             "maskedPaths": MASKED,
             "readonlyPaths": READONLY,
@@ -158,7 +158,7 @@ pub fn container(pod: &api::PodSpec, container: &api::Container, given: Given<'_
         "mounts": mounts(&given.mounts, privileged),
         "linux": {
             "namespaces": namespaces(pod, given.sandbox),
-            "cgroupsPath": given.group.path_of(given.id),
+            "cgroupsPath": given.group.cgroups_path(given.id),
             "resources": resources(given.group, given.controllers, privileged),
         },
     });

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cgroup::CgroupError;
+use crate::cgroup::systemd::SystemdError;
 use crate::cgroup::tree::TreeError;
 use crate::image::ImageError;
 use crate::net::NetError;
@@ -37,6 +38,9 @@ pub enum PodError {
     /// Its cgroups cannot be made.
     #[error("the pod's cgroups: {0}")]
     Tree(#[from] TreeError),
+    /// systemd refused, or is not to be reached.
+    #[error("systemd: {0}")]
+    Systemd(#[from] SystemdError),
     /// A cgroup is not what it should be.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
@@ -93,6 +97,9 @@ impl PodError {
             }
             PodError::Container { cause, .. } => return cause.hint(),
             PodError::Net(error) => return error.hint().map(str::to_string),
+            PodError::Systemd(_) => {
+                "systemd must be process 1 and answer on the system bus; cgroupDriver: cgroupfs does without it.".into()
+            }
             PodError::Tree(TreeError::NoController { .. } | TreeError::NotCgroup2 { .. }) => {
                 "Run `glassbox doctor` to see how to get cgroup v2 with its controllers.".into()
             }

@@ -113,6 +113,17 @@ impl Group {
     pub fn path_of(&self, id: &str) -> String {
         self.path.replace("<cid>", id)
     }
+
+    /// `linux.cgroupsPath` of that container: where systemd makes its scope, SLICE:PREFIX:NAME.
+    pub fn cgroups_path(&self, id: &str) -> String {
+        let path = self.path_of(id);
+        let scope = path.strip_suffix(".scope").and_then(|path| {
+            let (above, unit) = path.rsplit_once('/')?;
+            let slice = above.rsplit('/').next()?;
+            Some(format!("{slice}:{}:{id}", unit.strip_suffix(id)?.trim_end_matches('-')))
+        });
+        scope.unwrap_or(path)
+    }
 }
 
 impl Record {

@@ -95,7 +95,12 @@ pub fn create(
     let path = bundle.join("config.json");
     fs::write(&path, format!("{config:#}")).map_err(|cause| RuntimeError::Bundle { path, what: cause.to_string() })?;
     let bundle = Bundle::load(bundle)?;
-    runtime::create(&Store::new(store.to_path_buf()), id, &bundle, Default::default(), Until::Running)
+    // A path of three parts names a scope; a directory's has none of these.
+    let linux = bundle.config.spec.linux().as_ref();
+    let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
+    let systemd_cgroup = path.is_some_and(|path| path.to_string_lossy().contains(".slice:"));
+    let options = runtime::Options { systemd_cgroup, ..runtime::Options::default() };
+    runtime::create(&Store::new(store.to_path_buf()), id, &bundle, options, Until::Running)
 }
 
 fn attach(home: &Home, record: &Record, spec: &api::PodSpec, pid: i32) -> Result<Option<IpAddr>, PodError> {

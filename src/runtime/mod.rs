@@ -25,6 +25,7 @@ pub mod survey;
 mod undo;
 mod wire;
 
+pub use crate::plan::Options;
 pub use bundle::{Bundle, MAX_CONFIG};
 pub use console::{Signals, foreground, send_process, send_terminal};
 pub use control::{freeze, processes, update};

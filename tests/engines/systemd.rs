@@ -276,3 +276,50 @@ fn what_a_container_says_of_being_ready_reaches_systemd() {
     GLASSBOX.ok(&["delete", "ready"]);
     wait_until("no unit is left", || units().is_empty());
 }
+
+/// What `qos` says of a pod under this driver is what the kernel holds once it runs, level by level and file by file.
+#[test]
+fn a_pods_slices_hold_what_qos_says_of_them() {
+    systemd();
+    let machine = machine();
+    let path = |name: &str| machine.directory().join(name).display().to_string();
+    fs::write(
+        path("kubelet.yaml"),
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupDriver: systemd\n",
+    )
+    .expect("writable");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "uid": "1a2b-3c"},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
+            "name": "app", "image": "busybox", "command": ["sleep", "1000"],
+            "resources": {"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "333m", "memory": "64Mi"}},
+        }]},
+    });
+    fs::write(path("pod.json"), pod.to_string()).expect("writable");
+    let glassbox = Engine(&[RUNTIME]);
+    let settings = ["--kubelet-config", &path("kubelet.yaml")];
+    let said = glassbox.ok(&[&["qos", "--format", "json"], &settings[..], &[&path("pod.json")]].concat());
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let image = format!("busybox={}", std::env::var("GLASSBOX_BUSYBOX_ROOTFS").expect("set in the machine"));
+    glassbox.ok(&[&["pod", "run", "--no-network", "--image", &image], &settings[..], &[&path("pod.json")]].concat());
+    wait_until("it runs", || glassbox.ok(&["pod", "ps"]).contains("Running"));
+    for group in said["cgroups"].as_array().expect("a list") {
+        let id = if group["level"] == "sandbox" { "default_web__pause_0" } else { "default_web_app_0" };
+        let below = group["path"].as_str().expect("a path").replace("<cid>", id);
+        let cgroup = PathBuf::from(format!("/sys/fs/cgroup{below}"));
+        let unit = cgroup.file_name().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(shown(&unit, &["ActiveState"])["ActiveState"], "active", "{unit}");
+        for (file, value) in group["files"].as_object().expect("files") {
+            let value = value["value"].as_str().expect("a text");
+            let live = fs::read_to_string(cgroup.join(file)).unwrap_or_else(|error| panic!("{unit}/{file}: {error}"));
+            assert!(glassbox::cgroup::live::holds(file, value, live.trim_end()), "{unit}/{file}: {value} is {live}");
+        }
+    }
+    assert_eq!(
+        sh("systemctl show --value -p CPUQuotaPerSecUSec kubepods-burstable-pod1a2b_3c.slice").stdout,
+        "340ms\n"
+    );
+    glassbox.ok(&["pod", "delete", "web"]);
+    let slices = || sh("systemctl list-units --all --plain --no-legend 'kubepods*' 'cri-containerd-*'").stdout;
+    wait_until("no unit is left", || slices().is_empty());
+}

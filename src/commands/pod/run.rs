@@ -92,18 +92,9 @@ fn image(text: &str) -> Result<(String, String), String> {
 /// Runs the pods of a manifest, each kept by a process of its own.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let config = qos::kubelet_config(args.kubelet_config.as_deref())?;
-    if config.driver == Some(Driver::Systemd) {
-        return Err(Failure::new("cgroupDriver systemd: pods are run with the driver cgroupfs alone")
-            .hint("Take cgroupDriver out of the KubeletConfiguration; `glassbox qos` shows the values under systemd.")
-            .into());
-    }
-    let setting = Setting {
-        node: qos::node(args.node.as_deref())?,
-        config,
-        driver: Driver::Cgroupfs,
-        cri: Cri::Containerd,
-        formula: Formula::New,
-    };
+    let driver = config.driver.unwrap_or(Driver::Cgroupfs);
+    let setting =
+        Setting { node: qos::node(args.node.as_deref())?, config, driver, cri: Cri::Containerd, formula: Formula::New };
     let text = qos::read(&args.file)?;
     let wanted = match object::read(&text, args.pod_name.as_deref(), &setting, new_uid) {
         Ok(wanted) => wanted,
