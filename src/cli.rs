@@ -46,7 +46,7 @@ pub struct Global {
     /// Have systemd make the container's cgroup, as a scope: linux.cgroupsPath is SLICE:PREFIX:NAME
     #[arg(long)]
     pub systemd_cgroup: bool,
-    /// Whether to do without root's powers over cgroups; auto finds out
+    /// Whether to go without a cgroup where none is ours to make; auto: as an ordinary user
     #[arg(long, value_name = "WHETHER", default_value = "auto")]
     pub rootless: Rootless,
     /// Print the version, in the lines that engines parse
@@ -74,6 +74,17 @@ pub enum Rootless {
     /// Never.
     #[value(aliases = ["0", "f", "F", "FALSE", "False"])]
     False,
+}
+
+impl Rootless {
+    /// What was asked for; none where it is to be found out.
+    pub fn wish(self) -> Option<bool> {
+        match self {
+            Rootless::Auto => None,
+            Rootless::True => Some(true),
+            Rootless::False => Some(false),
+        }
+    }
 }
 
 /// The verbs.

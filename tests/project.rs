@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cgroup", &["sys", "spec"]),
     ("kube", &["cgroup::Write"]),
     ("plan", &["spec", "cgroup::resources", "cgroup::scope"]),
-    ("runtime", &["plan", "spec", "cgroup", "sys"]),
+    ("runtime", &["plan", "spec", "cgroup", "sys", "net"]),
     ("image", &["sys"]),
     ("net", &["sys"]),
     ("pod", &["kube", "runtime", "net", "image", "cgroup", "spec"]),

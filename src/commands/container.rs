@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{log, output};
 use crate::cli::Global;
 use crate::error::Failure;
-use crate::plan;
+use crate::plan::{self, Plan};
 use crate::runtime::identity::Identity;
 use crate::runtime::{self, Bundle, Created, MAX_CONFIG, Notify, RuntimeError, Store};
 use crate::spec::ContainerId;
@@ -45,6 +45,7 @@ impl Creation {
     /// How the plan is to be made.
     pub fn options(&self, global: &Global) -> plan::Options {
         plan::Options {
+            rootless: global.rootless.wish(),
             preserve_fds: self.preserve_fds,
             listen_fds: listen_fds(|name| std::env::var(name).ok(), std::process::id()),
             no_new_keyring: self.no_new_keyring,
@@ -58,18 +59,34 @@ impl Creation {
     pub fn load(&self, global: &Global) -> anyhow::Result<(ContainerId, Bundle)> {
         let id = id(&self.id)?;
         let bundle = Bundle::load(&self.bundle).map_err(told)?;
-        if global.log.is_none() {
-            for warning in &bundle.config.warnings {
-                output::eprint_sentence("warning: ", &format!("config.json: {warning}"))?;
-            }
-        }
+        warn(global, &of_config(&bundle.config.warnings))?;
         Ok((id, bundle))
+    }
+
+    /// How the container is to be started. What it will not have is told as a warning of the config is.
+    pub fn plan(&self, global: &Global, id: &ContainerId, bundle: &Bundle) -> anyhow::Result<Plan> {
+        let plan = runtime::plan(&store(global), id, bundle, self.options(global)).map_err(told)?;
+        warn(global, &of_config(&plan.left_out))?;
+        Ok(plan)
     }
 
     /// Hands what the caller asked for over to it: the terminal's master, a descriptor of the process, its id.
     pub fn hand_over(&self, created: &Created, console: Option<&UnixStream>) -> anyhow::Result<()> {
         hand_over(created, console, self.pidfd_socket.as_deref(), self.pid_file.as_deref())
     }
+}
+
+/// Tells warnings on stderr, unless there is a log: they belong there then, once the command has succeeded.
+pub fn warn(global: &Global, warnings: &[String]) -> std::io::Result<()> {
+    match global.log {
+        Some(_) => Ok(()),
+        None => warnings.iter().try_for_each(|warning| output::eprint_sentence("warning: ", warning)),
+    }
+}
+
+/// The warnings of a config.json, each with its file's name.
+pub fn of_config(warnings: &[String]) -> Vec<String> {
+    warnings.iter().map(|warning| format!("config.json: {warning}")).collect()
 }
 
 /// Where our own service manager wants to hear that we are ready (sd_notify(3)).

@@ -25,12 +25,13 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let (id, bundle) = args.creation.load(global)?;
     let terminal = bundle.config.spec.process().as_ref().and_then(|process| process.terminal()) == Some(true);
     let socket = console_socket(terminal, args.console_socket.as_deref())?;
+    let plan = args.creation.plan(global, &id, &bundle)?;
     let store = store(global);
-    let created = runtime::create(&store, &id, &bundle, args.creation.options(global), Until::Created).map_err(told)?;
+    let created = runtime::create(&store, &id, &bundle, &plan, Until::Created).map_err(told)?;
     if let Err(error) = args.creation.hand_over(&created, socket.as_ref()) {
         remove(global, &id, true)?;
         return Err(error);
     }
-    log::warnings(global, &bundle.config.warnings);
+    log::warnings(global, bundle.config.warnings.iter().chain(&plan.left_out));
     Ok(ExitCode::SUCCESS)
 }

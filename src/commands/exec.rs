@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::container::{console_socket, hand_over, id, read_text, store, told};
-use super::output::eprint_line;
+use super::container::{console_socket, hand_over, id, read_text, store, told, warn};
+use super::log;
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan;
@@ -84,7 +84,9 @@ pub struct Args {
 /// Runs one more process in a running container.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     runtime::seal().map_err(told)?;
-    let given = args.process.as_deref().map(read_process).transpose()?;
+    let (given, warnings) = args.process.as_deref().map(read_process).transpose()?.unzip();
+    let warnings: Vec<String> = warnings.unwrap_or_default();
+    warn(global, &warnings)?;
     let terminal = given.as_ref().map_or(args.tty, |process| process.terminal() == Some(true));
     let socket = console_socket(terminal && args.detach, args.console_socket.as_deref())?;
     let signals = match args.detach {
@@ -103,6 +105,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let started: Created = runtime::exec(&store(global), &id(&args.id)?, &request, process).map_err(told_exec)?;
     let attend = || -> anyhow::Result<ExitCode> {
         hand_over(&started, socket.as_ref(), args.pidfd_socket.as_deref(), args.pid_file.as_deref())?;
+        log::warnings(global, warnings.iter().chain(&started.left_out));
         match &signals {
             Some(signals) => Ok(runtime::foreground(&started, signals).map_err(told)?.into()),
             None => Ok(ExitCode::SUCCESS),
@@ -131,15 +134,14 @@ fn told_exec(error: ExecError) -> anyhow::Error {
     }
 }
 
-fn read_process(path: &std::path::Path) -> anyhow::Result<Process> {
+/// The process, and what was let pass with a word.
+fn read_process(path: &std::path::Path) -> anyhow::Result<(Process, Vec<String>)> {
     let text = std::fs::File::open(path)
         .and_then(read_text)
         .map_err(|cause| Failure::new(format!("cannot read the process from {path:?}")).caused_by(cause))?;
-    let (process, warnings) = spec::parse_process(&text).map_err(|error| Failure::new(format!("{path:?}: {error}")))?;
-    for warning in warnings {
-        eprint_line(&format!("warning: {path:?}: {warning}"))?;
-    }
-    Ok(process)
+    let (process, warnings) =
+        spec::parse_process(&text).map_err(|error| Failure::new(error.in_file(&format!("{path:?}"))))?;
+    Ok((process, warnings.into_iter().map(|warning| format!("{path:?}: {warning}")).collect()))
 }
 
 /// The container's own process with what the flags change.
@@ -172,7 +174,7 @@ fn from_flags(args: &Args, spec: &Spec) -> Result<Process, ExecError> {
     if !args.cap.is_empty() {
         add_capabilities(&mut process, &args.cap).map_err(refuse)?;
     }
-    spec::check_process(&process).map_err(|error| refuse(error.to_string()))?;
+    spec::check_process(&process).map_err(|error| refuse(error.in_file("the process")))?;
     Ok(process)
 }
 

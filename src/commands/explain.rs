@@ -74,6 +74,9 @@ fn one(args: &Args, global: &Global, directory: &Path) -> anyhow::Result<String>
     let id = id(args, &bundle)?;
     let host = host(args, global, &bundle, &id)?;
     let plan = plan(global, &id, &bundle, &host)?;
+    for left_out in &plan.left_out {
+        output::eprint_line(&format!("warning: config.json: {left_out}"))?;
+    }
     Ok(match args.format {
         Format::Text => text(&plan, &bundle.path),
         Format::Json => plan_json(&plan, &host)?,
@@ -115,7 +118,10 @@ fn id(args: &Args, bundle: &Bundle) -> anyhow::Result<ContainerId> {
 }
 
 fn host(args: &Args, global: &Global, bundle: &Bundle, id: &ContainerId) -> anyhow::Result<Host> {
-    let probed = || probe::host(bundle, id.as_str(), global.systemd_cgroup).map_err(|error| told(error.into()));
+    let probed = || {
+        probe::host(bundle, id.as_str(), global.rootless.wish(), global.systemd_cgroup)
+            .map_err(|error| told(error.into()))
+    };
     args.host.as_deref().map_or_else(probed, read_host)
 }
 

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::Path;
 
 use super::output;
 use crate::cli::{Global, LogFormat};
@@ -14,6 +15,30 @@ use crate::cli::{Global, LogFormat};
 /// printed in any case.
 pub fn error(global: &Global, message: &str) {
     append(global, "error", message);
+}
+
+/// Writes to the log that the command line itself is wrong. Which log is looked up by hand, as nothing is parsed.
+pub fn wrong_command_line(words: &[OsString], error: &clap::Error) {
+    if !error.use_stderr() {
+        return;
+    }
+    let value = |flag: &str| {
+        let mut words = words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+        let mut value = None;
+        while let Some(word) = words.next() {
+            if word == flag {
+                value = words.next().map(|next| next.into_owned());
+            } else if let Some(given) = word.strip_prefix(flag).and_then(|rest| rest.strip_prefix('=')) {
+                value = Some(given.to_string());
+            }
+        }
+        value
+    };
+    let Some(path) = value("--log") else { return };
+    let format = if value("--log-format").as_deref() == Some("json") { LogFormat::Json } else { LogFormat::Text };
+    let told = error.render().to_string();
+    let first = told.lines().next().unwrap_or_default();
+    append_to(path.as_ref(), format, "error", first.strip_prefix("error: ").unwrap_or(first));
 }
 
 /// Writes warnings to the log. Without one, they were printed where they arose: see [`super::container::Creation::load`].
@@ -35,8 +60,13 @@ pub fn call(words: &[OsString]) -> String {
 }
 
 fn append(global: &Global, level: &str, message: &str) {
-    let Some(path) = &global.log else { return };
-    let record = record(global.log_format, level, message, &jiff::Timestamp::now().to_string());
+    if let Some(path) = &global.log {
+        append_to(path, global.log_format, level, message);
+    }
+}
+
+fn append_to(path: &Path, format: LogFormat, level: &str, message: &str) {
+    let record = record(format, level, message, &jiff::Timestamp::now().to_string());
     // A FIFO without a reader would block an open for writing for ever.
     use std::os::unix::fs::OpenOptionsExt;
     let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;

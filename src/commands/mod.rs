@@ -77,8 +77,11 @@ fn seal_early() {
 fn parsed<C: CommandFactory + FromArgMatches + CommandLine>(given: impl IntoIterator<Item = OsString>) -> C {
     let words = arguments::normalised(given, C::command());
     let said = log::call(&words);
-    let matches = C::command().get_matches_from(words);
-    let cli = C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = C::command().try_get_matches_from(&words).and_then(|matches| C::from_arg_matches(&matches));
+    let cli = parsed.unwrap_or_else(|error| {
+        log::wrong_command_line(&words, &error);
+        error.exit()
+    });
     if cli.global().debug {
         log::debug(cli.global(), &said);
     }

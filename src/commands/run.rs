@@ -37,13 +37,13 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         true => None,
         false => Some(Signals::catch().map_err(|cause| Failure::new("cannot take signals").caused_by(cause))?),
     };
+    let plan = args.creation.plan(global, &id, &bundle)?;
     let store = store(global);
-    let mut created =
-        runtime::create(&store, &id, &bundle, args.creation.options(global), Until::Running).map_err(told)?;
+    let mut created = runtime::create(&store, &id, &bundle, &plan, Until::Running).map_err(told)?;
     let notify = created.notify.take().zip(runtime::identity::of(created.pid)).zip(notify_socket());
     let attend = || -> anyhow::Result<u8> {
         args.creation.hand_over(&created, socket.as_ref())?;
-        log::warnings(global, &bundle.config.warnings);
+        log::warnings(global, bundle.config.warnings.iter().chain(&plan.left_out));
         match (notify, &signals) {
             (Some(((notify, program), host)), None) => pass_on(&notify, &program, &host)?,
             // Beside the container's input and output. We stay the process that the service manager looks after; and who

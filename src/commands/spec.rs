@@ -16,12 +16,19 @@ pub struct Args {
     /// Directory to write config.json into
     #[arg(long, short, value_name = "DIR", default_value = ".")]
     pub bundle: PathBuf,
+    /// Write one that an ordinary user can start: yourself as root of a user namespace, on the host's network
+    #[arg(long)]
+    pub rootless: bool,
 }
 
 /// Writes a config.json to start from; one that is there already is left alone.
 pub fn run(args: &Args, _global: &Global) -> anyhow::Result<ExitCode> {
     let path = args.bundle.join("config.json");
-    let mut text = serde_json::to_string_pretty(&spec::template())?;
+    let config = match args.rootless {
+        true => spec::rootless_template(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+        false => spec::template(),
+    };
+    let mut text = serde_json::to_string_pretty(&config)?;
     text.push('\n');
     // create_new: nobody's config.json is ever overwritten, not even between a check and a write.
     let written = OpenOptions::new()

@@ -87,11 +87,12 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         }
     }
     let (source, text) = match &args.resources {
-        Some(path) => (format!("the limits from {path:?}"), read(path)?),
-        None => ("the limits of the flags".to_string(), from_flags(args)?.to_string()),
+        Some(path) if path == Path::new("-") => ("stdin".to_string(), read(path)?),
+        Some(path) => (format!("{path:?}"), read(path)?),
+        None => ("the flags".to_string(), from_flags(args)?.to_string()),
     };
     let resources = spec::parse_resources(&text).map_err(|error| {
-        Failure::new(source).caused_by(error).hint("The limits have the form of linux.resources in config.json.")
+        Failure::new(error.in_file(&source)).hint("The limits have the form of linux.resources in config.json.")
     })?;
     runtime::update(&store(global), &id, &resources).map_err(told)?;
     Ok(ExitCode::SUCCESS)

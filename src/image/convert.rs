@@ -40,6 +40,7 @@ pub fn config_json(
     let config = image.config.config().clone().unwrap_or_default();
     let mut notes = Vec::new();
     let user = user::resolve(rootfs, config.user().as_deref().unwrap_or_default())?;
+    let user = if *owners == Owners::Mine { alone(user, &mut notes) } else { user };
     template["root"]["readonly"] = false.into();
     process(&config, &user, &mut template["process"], &mut notes);
     template["annotations"] = annotations(image, &config);
@@ -56,6 +57,15 @@ pub fn config_json(
         linux["namespaces"].as_array_mut().expect("a template has namespaces").push(json!({"type": "user"}));
     }
     Ok((template, notes))
+}
+
+/// An ordinary user has one id to give: the image's user, whoever it is, becomes the root that owns all files.
+fn alone(user: User, notes: &mut Vec<String>) -> User {
+    if (user.uid, user.gid) != (0, 0) {
+        let (uid, gid) = (user.uid, user.gid);
+        notes.push(format!("the image's user {uid}:{gid} is not there: the process runs as 0:0, which is you"));
+    }
+    User { uid: 0, gid: 0, groups: Vec::new(), ..user }
 }
 
 fn process(config: &Config, user: &User, process: &mut Value, notes: &mut Vec<String>) {

@@ -91,6 +91,20 @@ impl NetError {
         NetError::File { path: path.into(), cause }
     }
 
+    /// What the kernel answered, where it was the kernel.
+    pub fn errno(&self) -> Option<rustix::io::Errno> {
+        match self {
+            NetError::Call { cause, .. } | NetError::File { cause, .. } => rustix::io::Errno::from_io_error(cause),
+            NetError::Leases { .. }
+            | NetError::Full { .. }
+            | NetError::OtherRange { .. }
+            | NetError::PortTaken { .. }
+            | NetError::Nft { .. }
+            | NetError::CniConfig { .. }
+            | NetError::CniPlugin { .. } => None,
+        }
+    }
+
     /// What the user can do about it, as a full sentence.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {

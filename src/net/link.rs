@@ -127,7 +127,7 @@ fn named(name: &str) -> LinkMessage {
     link
 }
 
-fn up(netlink: &Netlink, number: u32) -> io::Result<()> {
+pub(super) fn up(netlink: &Netlink, number: u32) -> io::Result<()> {
     let mut link = LinkMessage::default();
     link.header.index = number;
     link.header.flags = LinkFlags::Up;

@@ -52,24 +52,27 @@ pub(super) fn lanes(id: &str, spec: &Spec, host: &Host, systemd: bool) -> Result
     let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()).unwrap_or(&none);
     let writes = resources::writes(resources)?;
     let Some(cgroup) = &host.cgroup else {
+        let left_out = host.rootless.as_ref().is_some_and(|rootless| !rootless.cgroup_delegated);
         return match writes.into_iter().next() {
             _ if systemd => Err(PlanError::NoHierarchy),
-            Some(write) => Err(PlanError::NoCgroup { field: write.because }),
-            None => Ok(Lanes::default()),
+            Some(write) if !left_out => Err(PlanError::NoCgroup { field: write.because }),
+            Some(_) | None => Ok(Lanes::default()),
         };
     };
-    let required = required(&writes, cgroup)?;
+    let base = base(cgroup);
+    let required = required(&writes, base)?;
     let (own, parents) = cgroup.levels.split_last().expect("a hierarchy has a root and the container's level");
     for (busy, why) in [(own.populated, "has processes"), (own.frozen, "is frozen")] {
         if busy {
             return Err(PlanError::CgroupBusy { path: own.path.clone(), why });
         }
     }
-    let rules = resources::device_rules(resources);
+    let mut rules = resources::device_rules(resources);
+    rules.retain(|_| host.has_roots_powers());
     let give = given_away(spec, host, &own.path);
     let (mut host, mut beside) = match systemd {
         true => (Vec::new(), by_systemd(id, spec, cgroup, &required, writes, rules)?),
-        false => (by_hand(own, parents, &required, &cgroup.levels[0].controllers, writes, rules), Vec::new()),
+        false => (by_hand(own, parents, &required, &base.controllers, writes, rules), Vec::new()),
     };
     if systemd { &mut beside } else { &mut host }.extend(give);
     Ok(Lanes { path: Some(own.path.clone()), at_birth: !systemd, host, beside })
@@ -101,7 +104,7 @@ fn by_hand(
         if !level.exists {
             steps.push(Planned::new(HostStep::CreateCgroup { path: level.path.clone() }, "linux.cgroupsPath"));
         }
-        steps.extend(enable(level, required, available));
+        steps.extend(enable(level, required, available).filter(|_| level.writable));
     }
     let path = own.path.clone();
     let step = if own.exists { HostStep::AdoptCgroup { path } } else { HostStep::CreateCgroup { path } };
@@ -162,9 +165,36 @@ fn limits(path: &str, writes: Vec<Write>, rules: Vec<DeviceRule>) -> Vec<Planned
     steps
 }
 
+/// The cgroup that is ours to make groups in: the hierarchy's root, or what an ordinary user was given of it.
+fn base(cgroup: &CgroupHost) -> &CgroupLevel {
+    cgroup.levels.iter().find(|level| level.writable).unwrap_or(&cgroup.levels[0])
+}
+
+/// What the config asks for of limits, and an ordinary user's container does not get, as a sentence.
+pub(super) fn left_out(spec: &Spec, host: &Host) -> Vec<String> {
+    let Some(rootless) = &host.rootless else { return Vec::new() };
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let filter = resources.is_some_and(|resources| !resources::device_rules(resources).is_empty());
+    let filter = (filter && !host.has_roots_powers()).then(|| "linux.resources.devices".to_string());
+    if rootless.cgroup_delegated {
+        let say = |field| format!("{field}: not applied: a device filter takes root; only file modes guard devices");
+        return filter.map(say).into_iter().collect();
+    }
+    let writes = resources.and_then(|resources| resources::writes(resources).ok()).unwrap_or_default();
+    let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
+    let path = path.filter(|path| !path.as_os_str().is_empty()).map(|_| "linux.cgroupsPath".to_string());
+    let mut fields: Vec<_> = writes.into_iter().map(|write| write.because).chain(path).chain(filter).collect();
+    fields.dedup();
+    let whom = format!("no cgroup is delegated to user {}", rootless.uid);
+    let without = "so the container has none: nothing limits it, and pause, update and events cannot reach it";
+    vec![match fields.is_empty() {
+        true => format!("{whom}, {without}"),
+        false => format!("{whom}, {without}; not applied: {}", fields.join(", ")),
+    }]
+}
+
 /// The controllers that the writes need; an error where the machine does not have one.
-fn required(writes: &[Write], cgroup: &CgroupHost) -> Result<BTreeSet<String>, PlanError> {
-    let root = &cgroup.levels[0];
+fn required(writes: &[Write], root: &CgroupLevel) -> Result<BTreeSet<String>, PlanError> {
     let mut required = BTreeSet::new();
     for write in writes {
         let Some(controller) = write.controller() else { continue };

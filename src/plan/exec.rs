@@ -1,7 +1,7 @@
 //! What `exec` does, as data: one more process in a container that runs already.
 
 use super::process::{self, Who};
-use super::step::{Clone3, InitStep, Plan, Planned, RootfsPath};
+use super::step::{Clone3, HostStep, InitStep, Plan, Planned, RootfsPath, c_string};
 use super::uapi::*;
 use super::{OpenTerminal, Options, PlanError};
 use crate::spec::oci::{Process, Spec};
@@ -19,13 +19,25 @@ pub struct Target {
     pub last_capability: u8,
     /// Home directory of the process's user, by the container's own /etc/passwd.
     pub home: Option<String>,
+    /// /proc/PID/setgroups: nobody in its user namespace may change the groups of a process.
+    pub setgroups_denied: bool,
+    /// /proc/PID/uid_map has a 0: there is a root user to become.
+    pub has_root: bool,
+    /// /proc/self/oom_score_adj, below which we cannot go; none for the machine's own root.
+    pub oom_floor: Option<i32>,
 }
 
 /// What `exec` does, in order. `spec` is the container's config as it was at `create`, whose system call filter holds for
 /// every process; `process` is the new one.
 pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: &Options) -> Result<Plan, PlanError> {
     // Joined all at once, so that no namespace is half the host's; a PID namespace takes a child of whoever joins it.
-    let mut between = vec![Planned::new(InitStep::HideFromTracers, "the container's processes can see this one")];
+    let mut between = Vec::new();
+    let floor = target.oom_floor;
+    if let Some(value) = floor.and_then(|floor| process::oom_score_adj(process, Some(floor))) {
+        let value = c_string(&value.to_string());
+        between.push(Planned::new(InitStep::SetOomScoreAdj { value }, "process.oomScoreAdj"));
+    }
+    between.push(Planned::new(InitStep::HideFromTracers, "the container's processes can see this one"));
     between.extend(process::affinity_at_birth(process));
     between.extend(process::labels(process));
     if target.namespaces != 0 {
@@ -34,10 +46,11 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
     }
 
     let mut init = vec![super::close_descriptors(options)];
-    if target.namespaces & CLONE_NEWUSER != 0 {
+    if target.namespaces & CLONE_NEWUSER != 0 && target.has_root {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
+    init.extend(process::personality(spec));
     init.extend(super::keyring(id, options));
     init.push(process::affinity(process));
     if process.terminal() == Some(true) {
@@ -48,7 +61,7 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
         (cwd.path.as_c_str() != c".").then(|| Planned::new(InitStep::MakeDirectory { target: cwd }, "process.cwd")),
     );
     let (last_capability, home) = (target.last_capability, target.home.as_deref());
-    let who = Who { last_capability, home, listen_fds: 0 };
+    let who = Who { last_capability, home, listen_fds: 0, setgroups_denied: target.setgroups_denied };
     let mut filter = super::seccomp::step(spec)?;
     init.extend(process::give_power_away(process, &who, &mut filter));
     let waits = "exec tells its process id first";
@@ -59,8 +72,16 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
         clone: Clone3 { namespaces: 0, cgroup: target.cgroup.clone() },
         host: Vec::new(),
         between,
-        beside: process::limits(process),
+        beside: beside(process, floor),
         hooks: Vec::new(),
         init,
+        left_out: process::oom_score_adj_left_out(process, floor).into_iter().collect(),
     })
+}
+
+/// An ordinary user cannot reach the files of /proc of a process that hides: what stands in those is set before.
+fn beside(process: &Process, floor: Option<i32>) -> Vec<Planned<HostStep>> {
+    let mut steps = process::limits(process, floor);
+    steps.retain(|planned| floor.is_none() || !matches!(planned.step, HostStep::SetOomScoreAdj { .. }));
+    steps
 }

@@ -31,6 +31,7 @@ pub fn features(version: &str, commit: &str) -> Value {
             "apparmor": { "enabled": supports(|config| config["process"]["apparmorProfile"] = "profile".into()) },
             "selinux": { "enabled": supports(|config| config["process"]["selinuxLabel"] = "label".into()) },
             "intelRdt": { "enabled": supports(|config| config["linux"]["intelRdt"] = json!({"closID": "group"})) },
+            "netDevices": { "enabled": supports(|config| config["linux"]["netDevices"] = json!({"eth1": {}})) },
             "mountExtensions": { "idmap": { "enabled": supports(idmap) } },
         },
         "annotations": { "glassbox.version": version, "glassbox.commit": commit },

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::seccomp::flag_names;
 use super::step::*;
 use super::story::{Lane, Numbered};
-use super::text::{attribute_names, capability_name, namespace_names, propagation_name, text};
+use super::text::{attribute_names, capability_name, namespace_names, personality_name, propagation_name, text};
 use super::uapi::*;
 use crate::cgroup::resources::DeviceRule;
 use crate::cgroup::scope::Property;
@@ -27,7 +27,11 @@ impl Plan {
         steps.extend(self.beside_numbered().map(|n| object(Lane::Beside, &n, n.step.json())));
         steps.extend(self.hooks_numbered().map(|n| object(Lane::Hooks, &n, n.step.json())));
         steps.extend(self.init_numbered().map(|n| object(Lane::Init, &n, n.step.json())));
-        json!({ "id": self.id, "clone": self.clone.json(), "steps": steps })
+        let mut object = json!({ "id": self.id, "clone": self.clone.json(), "steps": steps });
+        if !self.left_out.is_empty() {
+            object["leftOut"] = json!(self.left_out);
+        }
+        object
     }
 }
 
@@ -74,16 +78,17 @@ impl HostStep {
                 let properties: Map<String, Value> = properties.iter().map(one).collect();
                 ("StartScope", json!({ "unit": unit, "path": path, "properties": properties }))
             }
-            HostStep::WriteIdMap { kind, ranges } => {
-                let ranges: Vec<_> = ranges
-                    .iter()
-                    .map(|range| json!({ "inside": range.inside, "outside": range.outside, "count": range.count }))
-                    .collect();
+            HostStep::WriteIdMap { kind, ranges, program } => {
+                let ranges = id_ranges(ranges);
                 let kind = match kind {
                     IdKind::User => "user",
                     IdKind::Group => "group",
                 };
-                ("WriteIdMap", json!({ "kind": kind, "ranges": ranges }))
+                ("WriteIdMap", json!({ "kind": kind, "ranges": ranges, "program": program }))
+            }
+            HostStep::DenySetgroups => ("DenySetgroups", json!({})),
+            HostStep::MoveNetDevice { name, inside, namespace } => {
+                ("MoveNetDevice", json!({ "name": name, "inside": inside, "namespace": namespace }))
             }
             HostStep::SetRlimit { name, soft, hard } => {
                 ("SetRlimit", json!({ "name": name, "soft": soft, "hard": hard }))
@@ -131,8 +136,10 @@ impl InitStep {
             }
             InitStep::AwaitHooks => ("AwaitHooks", json!({})),
             InitStep::RunHook { kind, hook } => ("RunHook", hook_fields(*kind, hook)),
+            InitStep::SetOomScoreAdj { value } => ("SetOomScoreAdj", json!({ "value": text(value) })),
             InitStep::BecomeRoot => ("BecomeRoot", json!({})),
             InitStep::NewSession => ("NewSession", json!({})),
+            InitStep::SetPersonality { domain } => ("SetPersonality", json!({ "domain": personality_name(*domain) })),
             InitStep::Unshare { namespaces } => ("Unshare", json!({ "namespaces": namespace_names(*namespaces) })),
             InitStep::SetPropagation { path, flags } => {
                 ("SetPropagation", json!({ "path": text(path), "propagation": propagation_name(*flags) }))
@@ -145,19 +152,21 @@ impl InitStep {
                 extend(&mut fields, json!({ "target": target.in_container(), "noSymlinks": no_symlinks }));
                 ("MountFilesystem", fields)
             }
-            InitStep::BindMount { source, target, recursive, attributes } => {
+            InitStep::BindMount { source, target, recursive, attributes, idmap } => {
                 let mut fields = json!({
                     "source": text(source), "target": target.in_container(), "recursive": recursive,
                 });
                 extend(&mut fields, changes(attributes));
+                extend(&mut fields, json!({ "idmap": idmap.as_ref().map(id_map) }));
                 ("BindMount", fields)
             }
             InitStep::SetMountPropagation { target, flags } => (
                 "SetMountPropagation",
                 json!({ "target": target.in_container(), "propagation": propagation_name(*flags) }),
             ),
-            InitStep::ChangeMount { target, attributes } => {
-                let mut fields = json!({ "target": target.in_container() });
+            InitStep::ChangeMount { target, parameters, attributes } => {
+                let parameters: Vec<_> = parameters.iter().map(parameter).collect();
+                let mut fields = json!({ "target": target.in_container(), "parameters": parameters });
                 extend(&mut fields, changes(attributes));
                 ("ChangeMount", fields)
             }
@@ -231,6 +240,15 @@ impl InitStep {
             }
         }
     }
+}
+
+fn id_map(map: &MountIdMap) -> Value {
+    json!({ "users": id_ranges(&map.users), "groups": id_ranges(&map.groups), "recursive": map.recursive })
+}
+
+fn id_ranges(ranges: &[IdRange]) -> Value {
+    let one = |range: &IdRange| json!({ "inside": range.inside, "outside": range.outside, "count": range.count });
+    ranges.iter().map(one).collect()
 }
 
 fn hook_fields(kind: HookKind, hook: &Hook) -> Value {

@@ -9,6 +9,7 @@ mod exec;
 mod features;
 pub mod hooks;
 mod host;
+mod ids;
 mod json;
 mod mermaid;
 mod mount_options;
@@ -27,11 +28,11 @@ pub use cgroup::path as cgroup_path;
 pub use difference::{Change, difference};
 pub use exec::{Target, exec};
 pub use features::features;
-pub use host::{CgroupHost, CgroupLevel, Host, delegated_files};
+pub use host::{CgroupHost, CgroupLevel, Host, Rootless, delegated_files};
 pub use shell::Shell;
 pub use step::{
     Clone3, Filesystem, FsParameter, Hook, HookKind, HostStep, IdKind, IdRange, InitStep, LabelKind, MountAttributes,
-    Plan, Planned, RootfsPath, Scheduling,
+    MountIdMap, Plan, Planned, RootfsPath, Scheduling,
 };
 pub use story::{Lane, Line, Numbered};
 pub use text::{namespace_names, printable, wrapped};
@@ -58,6 +59,14 @@ pub enum PlanError {
     NoCgroup {
         /// The first limit, as `linux.resources.pids.limit`.
         field: String,
+    },
+    /// Something that takes more than an ordinary user may.
+    #[error("config.json: {field}: {message}")]
+    Rootless {
+        /// As `linux.namespaces`.
+        field: String,
+        /// What cannot be had, and why.
+        message: String,
     },
     /// systemd is to make a cgroup, and the machine has no cgroup v2 mounted.
     #[error("--systemd-cgroup: this machine has no cgroup v2 hierarchy mounted")]
@@ -102,6 +111,8 @@ pub struct Options {
     pub listen_fds: u32,
     /// `--no-new-keyring`: the session keyring stays the caller's.
     pub no_new_keyring: bool,
+    /// `--rootless`: whether to do without a cgroup where none is ours to make; none: where we are no root.
+    pub rootless: Option<bool>,
     /// `--systemd-cgroup`: systemd makes the container's cgroup.
     pub systemd_cgroup: bool,
     /// `NOTIFY_SOCKET` of our own environment: the container gets such a socket too ([`Plan::notifying`]).
@@ -111,6 +122,7 @@ pub struct Options {
 /// What `create` does, in order. To understand a container start, read this function.
 pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Plan, PlanError> {
     let process = spec.process().as_ref().ok_or(PlanError::NoProcess)?;
+    ids::check(spec, process, host)?;
     let new = namespaces::new(spec);
 
     // Before the process exists: its cgroup, with limits already written, so that it is never unlimited.
@@ -127,18 +139,21 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
 
     // Beside it, while it waits: what only someone outside may write.
     let mut beside = cgroup.beside;
-    beside.extend(process::id_maps(spec));
-    beside.extend(process::limits(process));
+    beside.extend(ids::maps(spec, host));
+    beside.extend(namespaces::net_devices(spec));
+    let floor = host.rootless.as_ref().filter(|_| !host.has_roots_powers()).map(|rootless| rootless.oom_score_adj);
+    beside.extend(process::limits(process, floor));
 
     // Inside, root in its own namespaces: build the view, swap the root, close what must be closed, give power away.
     let mut init = vec![close_descriptors(&options)];
     init.append(&mut joins);
-    if namespaces::own(spec) & CLONE_NEWUSER != 0 {
+    if namespaces::own(spec) & CLONE_NEWUSER != 0 && ids::has_root(spec) {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
     // Device nodes and directories get the modes that they are asked for, not what is left of them.
     init.push(Planned::new(InitStep::SetUmask { mask: 0 }, "modes are taken as they are written"));
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
+    init.extend(process::personality(spec));
     init.extend(keyring(id, &options));
     init.push(process::affinity(process));
     if new & CLONE_NEWCGROUP != 0 {
@@ -162,6 +177,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
         last_capability: host.last_capability,
         home: host.home.as_deref(),
         listen_fds: options.listen_fds,
+        setgroups_denied: ids::setgroups_denied(spec, host),
     };
     init.extend(process::give_power_away(process, &who, &mut filter));
     let hooks = hooks::inside(spec, HookKind::StartContainer);
@@ -179,6 +195,11 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
         beside,
         hooks: hooks::ours(spec),
         init,
+        left_out: cgroup::left_out(spec, host)
+            .into_iter()
+            .chain(rootfs::left_out(spec))
+            .chain(process::oom_score_adj_left_out(process, floor))
+            .collect(),
     })
 }
 
@@ -238,7 +259,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::spec::{Config, template};
+    use crate::spec::{Config, rootless_template, template};
 
     /// A machine with cgroup v2 and every controller, of which the usual ones are enabled at the root.
     pub(super) fn host() -> Host {
@@ -248,6 +269,7 @@ mod tests {
             exists,
             populated: false,
             frozen: false,
+            writable: true,
             controllers: words(controllers),
             enabled: words(enabled),
         };
@@ -264,6 +286,7 @@ mod tests {
             in_user_namespace: false,
             delegated_files: delegated_files(),
             home: Some("/root".to_string()),
+            rootless: None,
         }
     }
 
@@ -292,12 +315,16 @@ mod tests {
         config["linux"]["resources"]["cpu"] = json!({"quota": 50000});
         config["linux"]["devices"] = json!([{"path": "/dev/pipe", "type": "p"}]);
         config["process"]["cwd"] = "/work".into();
+        config["linux"]["personality"] = json!({"domain": "LINUX32"});
+        config["linux"]["netDevices"] = json!({"eth1": {"name": "eth0"}});
+        config["linux"]["mountLabel"] = "a:b:c:s0".into();
         let mounts = config["mounts"].as_array_mut().expect("a list");
         mounts[6]["options"] = json!(["rw"]);
         mounts.push(json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}));
         mounts.push(
-            json!({"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "rro", "rslave"]}),
+            json!({"destination": "/data", "type": "bind", "source": "/srv", "options": ["rbind", "rro", "rslave", "idmap"]}),
         );
+        mounts.push(json!({"destination": "/tmp", "options": ["remount", "size=1m", "noexec"]}));
     }
 
     /// What makes a plan join namespaces, run hooks and set what is a namespace's own.
@@ -320,16 +347,19 @@ mod tests {
     }
 
     /// The plan of one more process in a running container.
-    pub(super) fn executed() -> Plan {
+    pub(super) fn executed(oom_floor: Option<i32>) -> Plan {
         let config = Config::parse(&template().to_string()).expect("valid");
         let mut process = config.spec.process().clone().expect("it has one");
-        process.set_args(Some(vec!["ps".to_string()]));
+        process.set_args(Some(vec!["ps".to_string()])).set_oom_score_adj(oom_floor.map(|_| 50));
         let target = Target {
             pid: 42,
             namespaces: CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER,
             cgroup: Some("/sys/fs/cgroup/glassbox-web".to_string()),
             last_capability: 40,
             home: None,
+            setgroups_denied: oom_floor.is_some(),
+            has_root: true,
+            oom_floor,
         };
         exec("web", &config.spec, &process, &target, &Options { no_new_keyring: true, ..Options::default() })
             .expect("a plan")
@@ -351,7 +381,7 @@ mod tests {
     }
 
     /// Plans that have every kind of step between them.
-    pub(super) fn all_kinds() -> [Plan; 6] {
+    pub(super) fn all_kinds() -> [Plan; 8] {
         let mut adopting = host();
         adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
         [
@@ -359,9 +389,18 @@ mod tests {
             plan(everything),
             planned(&template(), &adopting).expect("a plan"),
             plan(joined),
-            executed(),
+            executed(None),
+            executed(Some(0)),
+            planned(&rootless_template(1000, 1000), &rootless()).expect("a plan"),
             scoped(everything).expect("a plan"),
         ]
+    }
+
+    /// The machine of an ordinary user, to whom no cgroup is delegated.
+    pub(super) fn rootless() -> Host {
+        let user =
+            Rootless { uid: 1000, gid: 1000, setgroups_denied: false, oom_score_adj: 0, cgroup_delegated: false };
+        Host { cgroup: None, rootless: Some(user), ..host() }
     }
 
     pub(super) fn user_namespace(config: &mut Value) {
@@ -375,7 +414,7 @@ mod tests {
         plan.json()["steps"].as_array().expect("a list").clone()
     }
 
-    fn lines(plan: &Plan) -> Vec<String> {
+    pub(super) fn lines(plan: &Plan) -> Vec<String> {
         let word = |step: &Value, key: &str| step[key].as_str().expect("a text").to_string();
         steps(plan)
             .iter()
@@ -549,7 +588,7 @@ mod tests {
 
     #[test]
     fn one_more_process_in_a_container() {
-        insta::assert_snapshot!(lines(&executed()).join("\n"), @r#"
+        insta::assert_snapshot!(lines(&executed(None)).join("\n"), @r#"
         between: let no process of joined namespaces look into this one (the container's processes can see this one)
         between: join the namespaces of process 42: mount, user, pid (exec joins a container)
         clone: clone the process, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
@@ -762,11 +801,11 @@ mod tests {
             }
         }
         let all = "AdoptCgroup AwaitHooks AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
-            CloseDescriptors CopyUp CreateCgroup DelegateCgroup DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
+            CloseDescriptors CopyUp CreateCgroup DelegateCgroup DenySetgroups DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
             HideFromTracers JoinContainer JoinNamespace LoadSeccomp MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem \
-            NewSession NewSessionKeyring NewTimeNamespace NoNewPrivileges OpenTerminal PivotRoot ReadonlyPath RunHook \
+            MoveNetDevice NewSession NewSessionKeyring NewTimeNamespace NoNewPrivileges OpenTerminal PivotRoot ReadonlyPath RunHook \
             SetCapabilities SetCpuAffinity SetDomainname SetHostname SetIoPriority SetLabel SetMountPropagation \
-            SetOomScoreAdj SetPropagation SetRlimit SetScheduler SetUmask StartScope SwitchUser Unshare WriteCgroup WriteIdMap \
+            SetOomScoreAdj SetPersonality SetPropagation SetRlimit SetScheduler SetUmask StartScope SwitchUser Unshare WriteCgroup WriteIdMap \
             WriteSysctl";
         assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all.split_whitespace().collect::<Vec<_>>());
     }

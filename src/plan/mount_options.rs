@@ -10,6 +10,8 @@ pub(super) struct MountOptions {
     pub bind: Option<bool>,
     /// `remount` stands among them.
     pub remount: bool,
+    /// `idmap` or `ridmap` stands among them; `true` for `ridmap`.
+    pub idmap: Option<bool>,
     /// `tmpcopyup` stands among them: the new file system begins with what it covers.
     pub copy_up: bool,
     /// Attributes of the mount.
@@ -30,6 +32,7 @@ enum Effect {
     Bind(bool),
     Remount,
     CopyUp,
+    IdMap(bool),
     Superblock,
     Nothing,
 }
@@ -75,6 +78,7 @@ impl MountOptions {
             Effect::Bind(recursive) => self.bind = Some(recursive),
             Effect::Remount => self.remount = true,
             Effect::CopyUp => self.copy_up = true,
+            Effect::IdMap(recursive) => self.idmap = Some(recursive),
             Effect::Superblock => self.parameters.push(FsParameter::Flag(c_string(option))),
             Effect::Nothing => {}
         }
@@ -87,10 +91,25 @@ impl MountOptions {
             self.parameters.push(read_only);
         }
     }
+
+    /// What goes to a file system that is there already: it may be read-only, and is to be so no more.
+    pub fn reconfiguration(&self) -> Vec<FsParameter> {
+        let writable = (self.attributes.clear & MOUNT_ATTR_RDONLY != 0).then(|| FsParameter::Flag(c"rw".to_owned()));
+        self.parameters.iter().cloned().chain(writable).collect()
+    }
+
+    /// What a mount of something that is there already leaves to it: options of the file system alone.
+    pub fn foreign(&self) -> impl Iterator<Item = String> {
+        let read_only = FsParameter::Flag(c"ro".to_owned());
+        self.parameters.iter().filter(move |parameter| **parameter != read_only).map(|parameter| match parameter {
+            FsParameter::Flag(flag) => flag.to_string_lossy().into_owned(),
+            FsParameter::Value(key, value) => format!("{}={}", key.to_string_lossy(), value.to_string_lossy()),
+        })
+    }
 }
 
 /// What each option does. An attribute's name with an `r` before it means the mount and all below it.
-const OPTIONS: [(&str, Effect); 34] = [
+const OPTIONS: [(&str, Effect); 36] = [
     ("ro", Effect::Set(MOUNT_ATTR_RDONLY)),
     ("rw", Effect::Clear(MOUNT_ATTR_RDONLY)),
     ("nosuid", Effect::Set(MOUNT_ATTR_NOSUID)),
@@ -114,6 +133,8 @@ const OPTIONS: [(&str, Effect); 34] = [
     ("rbind", Effect::Bind(true)),
     ("remount", Effect::Remount),
     ("tmpcopyup", Effect::CopyUp),
+    ("idmap", Effect::IdMap(false)),
+    ("ridmap", Effect::IdMap(true)),
     ("sync", Effect::Superblock),
     ("async", Effect::Superblock),
     ("dirsync", Effect::Superblock),

@@ -1,8 +1,8 @@
 //! Which namespaces a container gets of its own, which it joins, and what is set in those that are its own.
 
-use super::step::{InitStep, Planned, c_string};
+use super::step::{HostStep, InitStep, Planned, c_string};
 use super::uapi::*;
-use crate::spec::oci::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, Spec};
+use crate::spec::oci::{LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, LinuxNetDevice, Spec};
 use crate::spec::sysctl_path;
 
 type Steps = Vec<Planned<InitStep>>;
@@ -31,7 +31,8 @@ pub(super) fn host_uid(spec: &Spec, inside: u32) -> Option<u32> {
     maps.iter().find_map(map)
 }
 
-/// The namespaces that are joined by path. The user namespace comes last: whoever is in it may have no say over the others.
+/// The namespaces that are joined by path. A mount namespace comes late, as the paths of the others are the host's; the user
+/// namespace comes last: whoever is in it may have no say over the others.
 pub(super) fn joins(spec: &Spec) -> Steps {
     let mut joins: Vec<_> = list(spec)
         .filter_map(|(index, entry)| Some((index, flag(entry.typ()), path(entry)?)))
@@ -42,7 +43,11 @@ pub(super) fn joins(spec: &Spec) -> Steps {
             )
         })
         .collect();
-    joins.sort_by_key(|planned| matches!(planned.step, InitStep::JoinNamespace { namespace: CLONE_NEWUSER, .. }));
+    joins.sort_by_key(|planned| match planned.step {
+        InitStep::JoinNamespace { namespace: CLONE_NEWUSER, .. } => 2,
+        InitStep::JoinNamespace { namespace: CLONE_NEWNS, .. } => 1,
+        _ => 0,
+    });
     joins
 }
 
@@ -67,6 +72,20 @@ pub(super) fn time(spec: &Spec) -> Option<Planned<InitStep>> {
     lines.sort();
     let because = if lines.is_empty() { "linux.namespaces \"time\"" } else { "linux.timeOffsets" };
     Some(Planned::new(InitStep::NewTimeNamespace { offsets: c_string(&lines.concat()) }, because))
+}
+
+/// The host's network devices that become the container's.
+pub(super) fn net_devices(spec: &Spec) -> Vec<Planned<HostStep>> {
+    let wanted = spec.linux().as_ref().and_then(|linux| linux.net_devices().as_ref());
+    let mut wanted: Vec<_> = wanted.into_iter().flatten().collect();
+    wanted.sort_by_key(|(name, _)| *name);
+    let joined = list(spec).find(|(_, entry)| entry.typ() == LinuxNamespaceType::Network).and_then(|(_, it)| path(it));
+    let one = |(name, device): (&String, &LinuxNetDevice)| {
+        let inside = device.name().as_ref().filter(|inside| !inside.is_empty()).unwrap_or(name).clone();
+        let step = HostStep::MoveNetDevice { name: name.clone(), inside, namespace: joined.clone() };
+        Planned::new(step, format!("linux.netDevices[{name:?}]"))
+    };
+    wanted.into_iter().map(one).collect()
 }
 
 /// Kernel parameters. Validation has let only those pass that belong to a namespace of the container's own.

@@ -11,6 +11,11 @@ const INSIDE: &str = "/run/notify";
 const BECAUSE: &str = "NOTIFY_SOCKET of our environment";
 
 impl Plan {
+    /// Whether the container gets such a socket.
+    pub fn notifies(&self) -> bool {
+        self.init.iter().any(|planned| planned.because == BECAUSE)
+    }
+
     /// The same start, with the directory shown in the container and the socket in it named. The socket comes later: it is
     /// made by whoever starts the program and waits for its word.
     pub fn notifying(mut self, directory: &Path) -> Plan {
@@ -22,6 +27,7 @@ impl Plan {
             source: c_string(&directory.to_string_lossy()),
             target: RootfsPath::new(INSIDE),
             recursive: false,
+            idmap: None,
             attributes,
         };
         // Among the mounts: before hooks look at them and before the root, where the directory is, goes.

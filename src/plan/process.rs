@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use super::step::{HostStep, IdKind, IdRange, InitStep, LabelKind, Planned, RootfsPath, Scheduling, c_string};
-use super::uapi::SCHED_FLAG_RESET_ON_FORK;
+use super::step::{HostStep, InitStep, LabelKind, Planned, RootfsPath, Scheduling, c_string};
+use super::uapi::{PER_LINUX32, SCHED_FLAG_RESET_ON_FORK};
 use crate::spec::oci::{
-    Capabilities, LinuxIdMapping, LinuxSchedulerFlag, LinuxSchedulerPolicy, Process, Scheduler, Spec,
+    Capabilities, LinuxPersonalityDomain, LinuxSchedulerFlag, LinuxSchedulerPolicy, Process, Scheduler, Spec,
 };
 
 /// Where execvp(3) looks when `PATH` is not set.
@@ -19,31 +19,20 @@ pub(super) struct Who<'a> {
     pub home: Option<&'a str>,
     /// Sockets from descriptor 3 on that are handed on to the program.
     pub listen_fds: u32,
-}
-
-/// A user namespace's maps, which only someone outside may write.
-pub(super) fn id_maps(spec: &Spec) -> Vec<Planned<HostStep>> {
-    let linux = spec.linux().as_ref();
-    // Groups first: once setgroups is denied for a map, it stays denied.
-    let maps = [
-        (IdKind::Group, "linux.gidMappings", linux.and_then(|linux| linux.gid_mappings().as_deref())),
-        (IdKind::User, "linux.uidMappings", linux.and_then(|linux| linux.uid_mappings().as_deref())),
-    ];
-    let step = |(kind, field, maps): (_, _, Option<&[LinuxIdMapping]>)| {
-        let maps = maps.filter(|maps| !maps.is_empty())?;
-        Some(Planned::new(HostStep::WriteIdMap { kind, ranges: maps.iter().map(range).collect() }, field))
-    };
-    maps.into_iter().filter_map(step).collect()
+    /// Nobody may change the groups of a process in its user namespace.
+    pub setgroups_denied: bool,
 }
 
 /// What is set on the waiting process from outside, where there is still the power to raise it.
-pub(super) fn limits(process: &Process) -> Vec<Planned<HostStep>> {
+///
+/// `floor` is the lowest oom_score_adj that we may set.
+pub(super) fn limits(process: &Process, floor: Option<i32>) -> Vec<Planned<HostStep>> {
     let mut steps = Vec::new();
     for (index, limit) in process.rlimits().iter().flatten().enumerate() {
         let step = HostStep::SetRlimit { name: limit.typ().to_string(), soft: limit.soft(), hard: limit.hard() };
         steps.push(Planned::new(step, format!("process.rlimits[{index}]")));
     }
-    if let Some(value) = process.oom_score_adj() {
+    if let Some(value) = oom_score_adj(process, floor) {
         steps.push(Planned::new(HostStep::SetOomScoreAdj { value }, "process.oomScoreAdj"));
     }
     if let Some(scheduler) = process.scheduler() {
@@ -54,6 +43,17 @@ pub(super) fn limits(process: &Process) -> Vec<Planned<HostStep>> {
         steps.push(Planned::new(HostStep::SetIoPriority { class, level }, "process.ioPriority"));
     }
     steps
+}
+
+/// What the config asks for, but not below `floor`.
+pub(super) fn oom_score_adj(process: &Process, floor: Option<i32>) -> Option<i32> {
+    process.oom_score_adj().map(|value| value.max(floor.unwrap_or(value)))
+}
+
+/// What the config asks for below that, as a sentence.
+pub(super) fn oom_score_adj_left_out(process: &Process, floor: Option<i32>) -> Option<String> {
+    let (wanted, floor) = (process.oom_score_adj()?, floor?);
+    (wanted < floor).then(|| format!("process.oomScoreAdj: it is {floor}, as only root may go down to {wanted}"))
 }
 
 fn scheduling(scheduler: &Scheduler) -> Scheduling {
@@ -102,6 +102,15 @@ pub(super) fn labels(process: &Process) -> Vec<Planned<InitStep>> {
     apparmor.into_iter().chain(selinux).collect()
 }
 
+/// Which machine the container's programs believe to be on.
+pub(super) fn personality(spec: &Spec) -> Option<Planned<InitStep>> {
+    let domain = match spec.linux().as_ref()?.personality().as_ref()?.domain() {
+        LinuxPersonalityDomain::PerLinux => 0,
+        LinuxPersonalityDomain::PerLinux32 => PER_LINUX32,
+    };
+    Some(Planned::new(InitStep::SetPersonality { domain }, "linux.personality"))
+}
+
 /// CPUs of the largest machines that there are: 16 words of 64.
 const ALL_CPUS: [u64; 16] = [u64::MAX; 16];
 
@@ -133,10 +142,6 @@ fn cpu_mask(list: &str) -> Vec<u64> {
         }
     }
     mask
-}
-
-fn range(map: &LinuxIdMapping) -> IdRange {
-    IdRange { inside: map.container_id(), outside: map.host_id(), count: map.size() }
 }
 
 /// The working directory, where it is missing: made while the root is still writable and we are still its root user.
@@ -173,7 +178,7 @@ pub(super) fn give_power_away(
     let cwd = RootfsPath::new(&process.cwd().to_string_lossy());
     steps.push(Planned::new(InitStep::ChangeDirectory { target: cwd }, "process.cwd"));
     let user = process.user();
-    let groups = user.additional_gids().clone().unwrap_or_default();
+    let groups = (!who.setgroups_denied).then(|| user.additional_gids().clone().unwrap_or_default());
     steps.push(Planned::new(InitStep::SwitchUser { uid: user.uid(), gid: user.gid(), groups }, "process.user"));
     steps.push(Planned::new(InitStep::SetUmask { mask: user.umask().unwrap_or(0o022) }, "process.user.umask"));
     let (permitted, inheritable) = (mask(capabilities.permitted()), mask(capabilities.inheritable()));

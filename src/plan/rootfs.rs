@@ -2,7 +2,7 @@
 
 use super::host::Host;
 use super::mount_options::{self, MountOptions};
-use super::step::{Filesystem, FsParameter, InitStep, MountAttributes, Planned, RootfsPath, c_string};
+use super::step::{Filesystem, FsParameter, InitStep, MountAttributes, MountIdMap, Planned, RootfsPath, c_string};
 use super::uapi::*;
 use crate::spec::oci::{LinuxDevice, LinuxDeviceType, Mount, Spec};
 
@@ -35,7 +35,7 @@ pub(super) fn view(spec: &Spec, host: &Host, cgroup: Option<&str>) -> Steps {
     ));
     steps.push(Planned::new(InitStep::EnterRootfs { path: c_string(&host.rootfs), recursive: true }, "root.path"));
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        steps.extend(one_mount(mount, index, spec, cgroup));
+        steps.extend(one_mount(mount, index, spec, host, cgroup));
     }
     if !spec.mounts().iter().flatten().any(|mount| is_dev(mount) && options(mount).bind.is_some()) {
         devices(spec, host, &mut steps);
@@ -63,7 +63,7 @@ pub(super) fn lock(spec: &Spec) -> Steps {
         ));
     }
     for (index, path) in linux.and_then(|linux| linux.masked_paths().as_ref()).into_iter().flatten().enumerate() {
-        steps.push(Planned::new(mask(path), format!("linux.maskedPaths[{index}]")));
+        steps.push(Planned::new(mask(path, spec), format!("linux.maskedPaths[{index}]")));
     }
     if let Some(flags) =
         linux.and_then(|linux| linux.rootfs_propagation().as_deref()).and_then(mount_options::propagation)
@@ -77,11 +77,11 @@ pub(super) fn lock(spec: &Spec) -> Steps {
 }
 
 /// Nothing can be read there, and nothing written.
-fn mask(path: &str) -> InitStep {
+fn mask(path: &str, spec: &Spec) -> InitStep {
     let empty = Filesystem {
         fstype: c"tmpfs".to_owned(),
         source: c"tmpfs".to_owned(),
-        parameters: vec![FsParameter::Flag(c"ro".to_owned())],
+        parameters: labelled(vec![FsParameter::Flag(c"ro".to_owned())], "tmpfs", spec),
         attributes: MOUNT_ATTR_RDONLY,
     };
     InitStep::MaskPath { path: c_string(path), empty, null: c"/dev/null".to_owned(), device: (1, 3) }
@@ -89,7 +89,8 @@ fn mask(path: &str) -> InitStep {
 
 fn change(path: &str, set: u64, because: String) -> Planned<InitStep> {
     let attributes = MountAttributes { set, ..Default::default() };
-    Planned::new(InitStep::ChangeMount { target: RootfsPath::new(path), attributes }, because)
+    let target = RootfsPath::new(path);
+    Planned::new(InitStep::ChangeMount { target, parameters: Vec::new(), attributes }, because)
 }
 
 fn options(mount: &Mount) -> MountOptions {
@@ -105,7 +106,7 @@ fn is_dev(mount: &Mount) -> bool {
     RootfsPath::new(&mount.destination().to_string_lossy()).in_container() == "/dev"
 }
 
-fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> Steps {
+fn one_mount(mount: &Mount, index: usize, spec: &Spec, host: &Host, cgroup: Option<&str>) -> Steps {
     let target = RootfsPath::new(&mount.destination().to_string_lossy());
     let mut parsed = options(mount);
     let because = format!("mounts[{index}]");
@@ -117,21 +118,36 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
         parsed.parameters.retain(|parameter| *parameter != FsParameter::Flag(c"ro".to_owned()));
     }
     let step = match (parsed.remount, parsed.bind, fstype) {
-        (true, ..) => InitStep::ChangeMount { target: target.clone(), attributes: parsed.attributes },
-        (_, Some(recursive), _) => bind(source, target.clone(), recursive, parsed.attributes),
-        (_, _, "bind") => bind(source, target.clone(), false, parsed.attributes),
+        (true, ..) => InitStep::ChangeMount {
+            target: target.clone(),
+            parameters: if remounts_its_own(spec, index) { parsed.reconfiguration() } else { Vec::new() },
+            attributes: parsed.attributes,
+        },
+        (_, Some(recursive), _) => mapped(bind(source, target.clone(), recursive, parsed.attributes), mount, &parsed),
+        (_, _, "bind") => mapped(bind(source, target.clone(), false, parsed.attributes), mount, &parsed),
         // Without a cgroup namespace a new cgroup2 mount would show the host's whole tree: show the container's part.
         (_, _, "cgroup" | "cgroup2") if !own_cgroup_namespace(spec) => {
             // It could raise its own limits there, and no namespace stands between: whatever the options, only to look at.
             parsed.attributes.clear &= !MOUNT_ATTR_RDONLY;
             parsed.attributes.set |= MOUNT_ATTR_RDONLY;
-            bind(cgroup.map(str::to_string), target.clone(), false, parsed.attributes)
+            match cgroup {
+                Some(cgroup) => bind(Some(cgroup.to_string()), target.clone(), false, parsed.attributes),
+                // Without a cgroup of its own it sees the host's tree, and what is mounted below that, to look at alone.
+                None => {
+                    let attributes = MountAttributes { set_all: MOUNT_ATTR_RDONLY, ..parsed.attributes };
+                    bind(Some("/sys/fs/cgroup".to_string()), target.clone(), true, attributes)
+                }
+            }
+        }
+        (_, _, "sysfs") if sysfs_is_foreign(spec, host) => {
+            parsed.attributes.set_all |= parsed.attributes.set & MOUNT_ATTR_RDONLY;
+            bind(Some("/sys".to_string()), target.clone(), true, parsed.attributes)
         }
         _ => InitStep::MountFilesystem {
             filesystem: Filesystem {
                 fstype: c_string(if fstype == "cgroup" { "cgroup2" } else { fstype }),
                 source: c_string(source.as_deref().unwrap_or(fstype)),
-                parameters: parsed.parameters,
+                parameters: labelled(parsed.parameters, fstype, spec),
                 attributes: parsed.attributes.set | parsed.attributes.set_all,
             },
             target: target.clone(),
@@ -151,8 +167,77 @@ fn one_mount(mount: &Mount, index: usize, spec: &Spec, cgroup: Option<&str>) -> 
     steps
 }
 
+/// Options that the config gives to file systems which are not the container's to change, each as a sentence.
+pub(super) fn left_out(spec: &Spec) -> Vec<String> {
+    let mut left_out = Vec::new();
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        let parsed = options(mount);
+        let foreign = parsed.bind.is_some() || mount.typ().as_deref() == Some("bind");
+        if parsed.remount && !remounts_its_own(spec, index) || !parsed.remount && foreign {
+            let say = |option| {
+                format!("mounts[{index}].options: {option} is not applied: the file system is not the container's own")
+            };
+            left_out.extend(parsed.foreign().map(say));
+        }
+    }
+    left_out
+}
+
+/// Whether a remount is of a file system that the config itself has mounted there: any other one is the host's as well, and
+/// only its mount here may change.
+fn remounts_its_own(spec: &Spec, index: usize) -> bool {
+    let place = |mount: &Mount| RootfsPath::new(&mount.destination().to_string_lossy());
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    if options(&mounts[index]).bind.is_some() {
+        return false;
+    }
+    let earlier = mounts[..index].iter().rev().filter(|mount| !options(mount).remount);
+    let there = earlier.into_iter().find(|mount| place(mount) == place(&mounts[index]));
+    let is_new = |mount: &Mount| {
+        let fstype = mount.typ().as_deref().unwrap_or("none");
+        options(mount).bind.is_none() && !["bind", "cgroup", "cgroup2", "sysfs"].contains(&fstype)
+    };
+    there.is_some_and(is_new)
+}
+
+/// The label that SELinux is to see on all files of a new file system. Those of proc, sysfs, mqueue and cgroup2 have labels of
+/// the policy's own, as with runc.
+fn labelled(mut parameters: Vec<FsParameter>, fstype: &str, spec: &Spec) -> Vec<FsParameter> {
+    let label =
+        spec.linux().as_ref().and_then(|linux| linux.mount_label().as_deref()).filter(|label| !label.is_empty());
+    let given =
+        |parameter: &FsParameter| matches!(parameter, FsParameter::Value(key, _) if key.as_c_str() == c"context");
+    if let Some(label) = label
+        && !["proc", "sysfs", "mqueue", "cgroup", "cgroup2"].contains(&fstype)
+        && !parameters.iter().any(given)
+    {
+        parameters.push(FsParameter::Value(c"context".to_owned(), c_string(label)));
+    }
+    parameters
+}
+
+/// The bind mount with the ids that the config maps on it.
+fn mapped(mut step: InitStep, mount: &Mount, options: &MountOptions) -> InitStep {
+    let ranges = |maps: &Option<Vec<_>>| maps.iter().flatten().map(super::ids::range).collect::<Vec<_>>();
+    let (users, groups) = (ranges(mount.uid_mappings()), ranges(mount.gid_mappings()));
+    if let InitStep::BindMount { idmap, .. } = &mut step
+        && (options.idmap.is_some() || !users.is_empty())
+    {
+        *idmap = Some(MountIdMap { users, groups, recursive: options.idmap == Some(true) });
+    }
+    step
+}
+
 fn bind(source: Option<String>, target: RootfsPath, recursive: bool, attributes: MountAttributes) -> InitStep {
-    InitStep::BindMount { source: c_string(source.as_deref().unwrap_or_default()), target, recursive, attributes }
+    let source = c_string(source.as_deref().unwrap_or_default());
+    InitStep::BindMount { source, target, recursive, attributes, idmap: None }
+}
+
+/// The kernel mounts a sysfs for whoever has power over the network namespace, whose devices it shows (fs/sysfs/mount.c): a
+/// user namespace has none over the host's network.
+fn sysfs_is_foreign(spec: &Spec, host: &Host) -> bool {
+    let (own, new) = (super::namespaces::own(spec), super::namespaces::new(spec));
+    own & CLONE_NEWNET == 0 && (new & CLONE_NEWUSER != 0 || host.in_user_namespace)
 }
 
 /// Whether /sys/fs/cgroup is to be a mount of cgroup v2 that may be written to.
@@ -170,7 +255,7 @@ fn own_cgroup_namespace(spec: &Spec) -> bool {
 fn devices(spec: &Spec, host: &Host, steps: &mut Steps) {
     let configured = spec.linux().as_ref().and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
     // The kernel lets nobody make device nodes in a user namespace: show the host's own.
-    let bound = host.in_user_namespace || super::namespaces::own(spec) & CLONE_NEWUSER != 0;
+    let bound = !host.has_roots_powers() || super::namespaces::own(spec) & CLONE_NEWUSER != 0;
     for (name, major, minor) in DEFAULT_DEVICES {
         let path = format!("/dev/{name}");
         if configured.iter().any(|device| device.path().to_string_lossy() == path) {

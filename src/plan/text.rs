@@ -28,9 +28,16 @@ impl HostStep {
                 let properties: Vec<_> = properties.iter().map(ToString::to_string).collect();
                 format!("have systemd start {unit} around the process: {}", properties.join("; "))
             }
-            HostStep::WriteIdMap { kind, ranges } => {
+            HostStep::WriteIdMap { kind, ranges, program } => {
                 let ranges: Vec<_> = ranges.iter().map(IdRange::describe).collect();
-                format!("map {} in the user namespace: {}", kind.describe(), ranges.join(", "))
+                let by = program.map(|program| format!(" by {program}")).unwrap_or_default();
+                format!("map {} in the user namespace{by}: {}", kind.describe(), ranges.join(", "))
+            }
+            HostStep::DenySetgroups => "forbid setgroups in the user namespace".to_string(),
+            HostStep::MoveNetDevice { name, inside, .. } => {
+                format!(
+                    "move the network device {name} into the container as {inside}, with its addresses, and bring it up"
+                )
             }
             HostStep::SetRlimit { name, soft, hard } => {
                 format!("set {name} to {} (soft) and {} (hard)", amount(*soft), amount(*hard))
@@ -90,6 +97,24 @@ impl IdRange {
     }
 }
 
+impl MountIdMap {
+    fn describe(&self) -> String {
+        let all = if self.recursive { " and all below it" } else { "" };
+        let ranges = |ranges: &[IdRange]| {
+            let one = |range: &IdRange| {
+                format!("{} from {} on are shown from {} on", range.count, range.inside, range.outside)
+            };
+            ranges.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        match self.users.is_empty() && self.groups.is_empty() {
+            true => format!(", its owners{all} as the container's user namespace maps them"),
+            false => {
+                format!(", its owners{all} mapped: users {}; groups {}", ranges(&self.users), ranges(&self.groups))
+            }
+        }
+    }
+}
+
 impl InitStep {
     /// One sentence, imperative, without a full stop.
     pub fn describe(&self) -> String {
@@ -119,8 +144,10 @@ impl InitStep {
             }
             InitStep::AwaitHooks => "wait for the hooks".to_string(),
             InitStep::RunHook { kind, hook } => hook.describe(*kind),
+            InitStep::SetOomScoreAdj { value } => format!("set its own oom_score_adj to {}", text(value)),
             InitStep::BecomeRoot => "become root of the user namespace".to_string(),
             InitStep::NewSession => "start a session of its own".to_string(),
+            InitStep::SetPersonality { domain } => format!("take the personality {}", personality_name(*domain)),
             InitStep::Unshare { namespaces } => {
                 format!("make a new {} namespace", namespace_names(*namespaces).join(", "))
             }
@@ -137,16 +164,18 @@ impl InitStep {
                 let options = mount_words(*attributes, parameters);
                 format!("mount {} on {}{options}", text(fstype), target.in_container())
             }
-            InitStep::BindMount { source, target, recursive, attributes } => {
+            InitStep::BindMount { source, target, recursive, attributes, idmap } => {
                 let all = if *recursive { " with all below it" } else { "" };
                 let options = attribute_words(attributes);
-                format!("show {}{all} of the host at {}{options}", text(source), target.in_container())
+                let ids = idmap.as_ref().map(MountIdMap::describe).unwrap_or_default();
+                format!("show {}{all} of the host at {}{options}{ids}", text(source), target.in_container())
             }
             InitStep::SetMountPropagation { target, flags } => {
                 format!("make the mount {} {}", target.in_container(), propagation_name(*flags))
             }
-            InitStep::ChangeMount { target, attributes } => {
-                format!("change the mount {}{}", target.in_container(), attribute_words(attributes))
+            InitStep::ChangeMount { target, parameters, attributes } => {
+                let words = attribute_list(attributes);
+                format!("change the mount {}{}", target.in_container(), words_of_mount(words, parameters))
             }
             InitStep::MakeDevice { target, mode, major, minor, .. } => {
                 let permissions = mode & 0o7777;
@@ -177,9 +206,10 @@ impl InitStep {
             InitStep::AwaitStart => "wait for start".to_string(),
             InitStep::SetUmask { mask } => format!("set the file mode creation mask to {mask:04o}"),
             InitStep::DropBounding { drop } => format!("drop {} capabilities for good", drop.len()),
-            InitStep::SwitchUser { uid, gid, groups } => match groups.is_empty() {
-                true => format!("become user {uid} and group {gid}"),
-                false => format!("become user {uid} and group {gid} with groups {}", join(groups)),
+            InitStep::SwitchUser { uid, gid, groups } => match groups {
+                None => format!("become user {uid} and group {gid}, with the groups that it has"),
+                Some(groups) if groups.is_empty() => format!("become user {uid} and group {gid}"),
+                Some(groups) => format!("become user {uid} and group {gid} with groups {}", join(groups)),
             },
             InitStep::SetCapabilities { effective, permitted, inheritable, ambient } => format!(
                 "keep the capabilities {} (permitted {}, inheritable {}, ambient {})",
@@ -248,6 +278,11 @@ pub(super) fn capability_name(number: u8) -> String {
     known.map_or_else(|| format!("CAP_{number}"), |capability| capability.to_string())
 }
 
+/// `LINUX`, as config.json spells it.
+pub(super) fn personality_name(domain: u32) -> &'static str {
+    if domain == PER_LINUX32 { "LINUX32" } else { "LINUX" }
+}
+
 /// A C string as text.
 pub(super) fn text(c_string: &CStr) -> std::borrow::Cow<'_, str> {
     c_string.to_string_lossy()
@@ -299,7 +334,10 @@ fn one_of(candidates: &[std::ffi::CString]) -> String {
 }
 
 fn mount_words(attributes: u64, parameters: &[FsParameter]) -> String {
-    let mut words: Vec<String> = attribute_names(attributes).into_iter().map(str::to_string).collect();
+    words_of_mount(attribute_names(attributes).into_iter().map(str::to_string).collect(), parameters)
+}
+
+fn words_of_mount(mut words: Vec<String>, parameters: &[FsParameter]) -> String {
     for parameter in parameters {
         let word = match parameter {
             FsParameter::Flag(flag) => text(flag).into_owned(),
@@ -313,9 +351,13 @@ fn mount_words(attributes: u64, parameters: &[FsParameter]) -> String {
 }
 
 fn attribute_words(attributes: &MountAttributes) -> String {
+    parenthesised(attribute_list(attributes))
+}
+
+fn attribute_list(attributes: &MountAttributes) -> Vec<String> {
     let set = attribute_names(attributes.set).into_iter().map(str::to_string);
     let all = attribute_names(attributes.set_all).into_iter().map(|name| format!("r{name}"));
-    parenthesised(set.chain(all).collect())
+    set.chain(all).collect()
 }
 
 fn parenthesised(words: Vec<String>) -> String {

@@ -32,6 +32,9 @@ pub const CLONE_NEWNET: u64 = 0x4000_0000;
 /// sched_setattr(2): children start with the default policy.
 pub const SCHED_FLAG_RESET_ON_FORK: u64 = 0x01;
 
+/// personality(2): a program of 32 bits.
+pub const PER_LINUX32: u32 = 0x0008;
+
 /// mknod(2): the kind of a file in its mode.
 pub const S_IFMT: u32 = 0o170_000;
 /// mknod(2): a named pipe.

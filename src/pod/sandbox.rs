@@ -100,7 +100,9 @@ pub fn create(
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref());
     let systemd_cgroup = path.is_some_and(|path| path.to_string_lossy().contains(".slice:"));
     let options = runtime::Options { systemd_cgroup, ..runtime::Options::default() };
-    runtime::create(&Store::new(store.to_path_buf()), id, &bundle, options, Until::Running)
+    let store = Store::new(store.to_path_buf());
+    let plan = runtime::plan(&store, id, &bundle, options)?;
+    runtime::create(&store, id, &bundle, &plan, Until::Running)
 }
 
 fn attach(home: &Home, record: &Record, spec: &api::PodSpec, pid: i32) -> Result<Option<IpAddr>, PodError> {

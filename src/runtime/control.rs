@@ -1,5 +1,6 @@
 //! What is done to a container that runs: freeze it, list its processes, change its limits. All by its cgroup's files.
 
+use crate::cgroup::resources::ResourceError;
 use crate::cgroup::{Cgroup, resources, scope, systemd};
 use crate::spec::ContainerId;
 use crate::spec::oci::{LinuxMemory, LinuxResources};
@@ -7,6 +8,7 @@ use crate::spec::oci::{LinuxMemory, LinuxResources};
 use super::error::RuntimeError;
 use super::lifecycle::{read, wrong_state};
 use super::state::{Record, Status, Store};
+use super::without_cgroup;
 
 /// How long freezing may take, in seconds: a process leaves the kernel before it freezes.
 const FREEZE_SECONDS: i64 = 10;
@@ -37,6 +39,7 @@ pub fn processes(store: &Store, id: &ContainerId) -> Result<Vec<i32>, RuntimeErr
     let record = read(&entry, id)?;
     match entry.status(&record) {
         Status::Stopped => Ok(Vec::new()),
+        _ if record.cgroup.is_none() => Ok(without_cgroup::processes(&record)),
         _ => Ok(open(&record, id)?.processes()?),
     }
 }
@@ -50,7 +53,9 @@ pub fn update(store: &Store, id: &ContainerId, wanted: &LinuxResources) -> Resul
         status => return Err(wrong_state("update", id, status)),
     }
     let cgroup = open(&record, id)?;
-    let mut writes = resources::writes(&completed(wanted, &cgroup)?).map_err(crate::plan::PlanError::from)?;
+    let wanted = completed(wanted, &cgroup)?;
+    wanted.memory().as_ref().map_or(Ok(()), |memory| leaves_room(memory, &cgroup))?;
+    let mut writes = resources::writes(&wanted).map_err(RuntimeError::Limit)?;
     if let Some(unit) = &record.unit {
         writes = scope::rounded(writes);
         systemd::set(unit, &scope::of_writes(&writes))?;
@@ -59,6 +64,27 @@ pub fn update(store: &Store, id: &ContainerId, wanted: &LinuxResources) -> Resul
         cgroup
             .apply(write)
             .map_err(|error| RuntimeError::Call { what: write.because.clone(), cause: error.to_string() })?;
+    }
+    Ok(())
+}
+
+/// With `checkBeforeUpdate` a limit below what is used now is refused: without it the kernel makes room, by its OOM killer in
+/// the end (config-linux.md, "Memory").
+fn leaves_room(memory: &LinuxMemory, cgroup: &Cgroup) -> Result<(), RuntimeError> {
+    if memory.check_before_update() != Some(true) {
+        return Ok(());
+    }
+    let swap = memory.swap().zip(memory.limit()).map(|(both, limit)| both - limit);
+    let limits = [("limit", memory.limit(), "memory.current"), ("swap", swap, "memory.swap.current")];
+    for (name, limit, file) in limits {
+        let Some(limit) = limit.filter(|limit| *limit > 0) else { continue };
+        let used: i64 = cgroup.read(file)?.parse().unwrap_or(0);
+        if used > limit {
+            return Err(RuntimeError::Limit(ResourceError {
+                field: format!("linux.resources.memory.{name}"),
+                message: format!("{limit} is below the {used} bytes that are used now, and checkBeforeUpdate is set"),
+            }));
+        }
     }
     Ok(())
 }
@@ -87,7 +113,7 @@ fn completed(wanted: &LinuxResources, cgroup: &Cgroup) -> Result<LinuxResources,
 fn open(record: &Record, id: &ContainerId) -> Result<Cgroup, RuntimeError> {
     let path = record.cgroup.as_ref().ok_or_else(|| RuntimeError::Call {
         what: format!("the container {id}"),
-        cause: "it has no cgroup".to_string(),
+        cause: "it has no cgroup, as none was delegated to whoever created it".to_string(),
     })?;
     Ok(Cgroup::open(path)?)
 }

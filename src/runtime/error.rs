@@ -6,8 +6,9 @@ use rustix::io::Errno;
 
 use super::state::Status;
 use crate::cgroup::CgroupError;
+use crate::cgroup::resources::ResourceError;
 use crate::cgroup::systemd::SystemdError;
-use crate::plan::{InitStep, LabelKind, PlanError};
+use crate::plan::{Filesystem, FsParameter, InitStep, LabelKind, PlanError};
 use crate::spec::{IdError, SpecError};
 use crate::sys::{Call, Failure, errno_name};
 
@@ -31,6 +32,9 @@ pub enum RuntimeError {
     /// config.json is right, but not for this machine.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// A limit that is asked of a running container, and cannot be had.
+    #[error(transparent)]
+    Limit(ResourceError),
     /// A call on the way failed.
     #[error("{what}: {cause}")]
     Call {
@@ -163,6 +167,17 @@ impl RuntimeError {
                 "Run `glassbox doctor` to see how to get the controller, or take the limit out of config.json."
                     .to_string()
             }
+            RuntimeError::Plan(PlanError::Rootless { field, .. }) if field == "linux.namespaces" => {
+                "Write a config.json for an ordinary user with `glassbox spec --rootless`, or run it as root."
+                    .to_string()
+            }
+            RuntimeError::Plan(PlanError::Rootless { field, .. }) if field.starts_with("mounts") => {
+                "Take the maps and the options idmap and ridmap out of the mount.".to_string()
+            }
+            RuntimeError::Plan(PlanError::Rootless { .. }) => {
+                "Take the field out, or map further groups in linux.gidMappings: newgidmap allows setgroups."
+                    .to_string()
+            }
             RuntimeError::Plan(PlanError::NoHierarchy) => "Run `glassbox doctor` to see how to get it.".to_string(),
             RuntimeError::Plan(PlanError::Scope(_)) => {
                 "Write linux.cgroupsPath as machine.slice:glassbox:web, or leave --systemd-cgroup out.".to_string()
@@ -218,6 +233,15 @@ const SYSTEMD: &str = "systemd must be process 1 and answer on the system bus (`
 
 fn host_hint(errno: Errno, step: &str) -> Option<String> {
     Some(match errno {
+        Errno::ACCESS | Errno::PERM | Errno::NOENT if step.starts_with("map ") && step.contains(" by new") => {
+            "newuidmap and newgidmap come with the package uidmap, and give a user the ids that /etc/subuid and \
+             /etc/subgid say: `glassbox doctor` shows what is missing."
+                .to_string()
+        }
+        Errno::PERM | Errno::NOSPC if step.starts_with("clone") && !rustix::process::geteuid().is_root() => {
+            "Ordinary users may make no user namespace here, or too few: `glassbox doctor` shows what mends it."
+                .to_string()
+        }
         Errno::ACCESS | Errno::PERM if rustix::process::geteuid().is_root() => {
             "Root is refused here: `glassbox doctor` shows whether this is a restricted container.".to_string()
         }
@@ -241,7 +265,11 @@ fn init_hint(step: &InitStep, failure: Failure) -> Option<String> {
         (InitStep::MountFilesystem { .. }, Errno::NODEV) => {
             "This kernel has no such file system: check the mount's type, or load its module with modprobe."
         }
-        (InitStep::MountFilesystem { .. }, Errno::INVAL) => {
+        (InitStep::MountFilesystem { filesystem, .. }, Errno::INVAL) if has_context(filesystem) => {
+            "The file system does not know one of the mount's options, or this kernel runs no SELinux, which \
+             linux.mountLabel needs."
+        }
+        (InitStep::MountFilesystem { .. } | InitStep::ChangeMount { .. }, Errno::INVAL) => {
             "The file system does not know one of the mount's options: check mounts[].options."
         }
         (InitStep::BindMount { .. }, Errno::NOENT) if failure.call == Call::OpenTree => {
@@ -249,6 +277,9 @@ fn init_hint(step: &InitStep, failure: Failure) -> Option<String> {
         }
         (InitStep::MountFilesystem { .. } | InitStep::BindMount { .. }, Errno::LOOP) => {
             "A symbolic link stands in the way of the mount's destination: remove it from the rootfs."
+        }
+        (InitStep::JoinNamespace { .. }, _) if [Call::Fstatfs, Call::Fstat].contains(&failure.call) => {
+            "The mount namespace that is joined has no proc file system at /proc, which the start writes to."
         }
         (InitStep::JoinNamespace { .. }, Errno::NOENT) => {
             "There is no such namespace: check the path in linux.namespaces[]."
@@ -290,4 +321,9 @@ fn init_hint(step: &InitStep, failure: Failure) -> Option<String> {
         _ => return None,
     };
     Some(text.to_string())
+}
+
+fn has_context(filesystem: &Filesystem) -> bool {
+    let is_context = |it: &FsParameter| matches!(it, FsParameter::Value(key, _) if key.as_c_str() == c"context");
+    filesystem.parameters.iter().any(is_context)
 }

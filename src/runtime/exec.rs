@@ -9,6 +9,7 @@ use super::identity;
 use super::launch::{self, With};
 use super::lifecycle::{Created, read};
 use super::probe;
+use super::rootless;
 use super::state::{Record, Status, Store};
 use crate::cgroup;
 use crate::plan::{self, Target, uapi};
@@ -69,13 +70,22 @@ fn start(
         namespaces: foreign_namespaces(first.pid),
         cgroup: birthplace(record, first.pid, request.cgroup.as_deref())?,
         last_capability: sys::last_capability(),
+        setgroups_denied: rootless::setgroups_denied(&first.pid.to_string()),
+        has_root: rootless::has_root(first.pid),
+        oom_floor: rootless::oom_floor(),
         home: probe::home_in(process, &PathBuf::from(format!("/proc/{}/root", first.pid))),
     };
     let plan = plan::exec(&record.id, spec, process, &target, &request.options)?;
     let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup, born: &|_| Ok(()) };
     let waiting = launch::launch(&plan, &with)?;
     match waiting.go().and_then(|()| waiting.executed(&plan)) {
-        Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal, notify: None }),
+        Ok(()) => Ok(Created {
+            pid: waiting.pid,
+            pidfd: waiting.pidfd,
+            terminal: waiting.terminal,
+            left_out: plan.left_out,
+            notify: None,
+        }),
         Err(error) => {
             waiting.abandon();
             Err(error)

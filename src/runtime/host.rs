@@ -1,6 +1,9 @@
 //! The steps that we do ourselves, on the host or from outside to the process that waits.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use rustix::io::Errno;
 
@@ -8,6 +11,7 @@ use super::error::RuntimeError;
 use crate::cgroup::scope::Property;
 use crate::cgroup::systemd::{self, SystemdError};
 use crate::cgroup::{self, Cgroup, CgroupError};
+use crate::net;
 use crate::plan::{HostStep, IdKind, IdRange, Scheduling};
 use crate::sys::{self, Failure, SchedAttr};
 
@@ -58,12 +62,19 @@ pub(super) fn host_step(step: &HostStep, pid: Option<i32>) -> Result<(), StepFai
         HostStep::StartScope { unit, path, properties } => {
             start_scope(unit, path, properties, pid.expect("a step beside the process has one"))
         }
-        HostStep::WriteIdMap { kind, ranges } => {
+        HostStep::DenySetgroups => write_file(&process("setgroups"), "deny"),
+        HostStep::WriteIdMap { ranges, program: Some(program), .. } => {
+            map_by(program, pid.expect("a step beside the process has one"), ranges)
+        }
+        HostStep::WriteIdMap { kind, ranges, program: None } => {
             let file = match kind {
                 IdKind::User => process("uid_map"),
                 IdKind::Group => process("gid_map"),
             };
-            write_file(&file, &ranges.iter().map(id_line).collect::<String>())
+            write_file(&file, &id_lines(ranges))
+        }
+        HostStep::MoveNetDevice { name, inside, namespace } => {
+            move_device(name, inside, &namespace.clone().unwrap_or_else(|| process("ns/net")))
         }
         HostStep::SetRlimit { name, soft, hard } => {
             let errno = || StepFailed { cause: format!("{name} is unknown to this machine"), errno: Errno::INVAL };
@@ -131,8 +142,34 @@ fn enable(cgroup: &Cgroup, required: &[String], wanted: &[String]) -> Result<(),
     }
 }
 
-fn id_line(range: &IdRange) -> String {
-    format!("{} {} {}\n", range.inside, range.outside, range.count)
+fn move_device(name: &str, inside: &str, namespace: &str) -> Result<(), StepFailed> {
+    let file = File::open(namespace).map_err(|cause| {
+        let errno = Errno::from_io_error(&cause).unwrap_or(Errno::IO);
+        StepFailed { cause: format!("open({namespace:?}) = {}", sys::errno_name(errno.raw_os_error())), errno }
+    })?;
+    net::move_device(name, file.as_fd(), inside)
+        .map_err(|error| StepFailed { errno: error.errno().unwrap_or(Errno::IO), cause: error.to_string() })
+}
+
+/// newuidmap(1) and newgidmap(1) write more of a map than an ordinary user may: what /etc/subuid and /etc/subgid say.
+fn map_by(program: &str, pid: i32, ranges: &[IdRange]) -> Result<(), StepFailed> {
+    let ids = |range: &IdRange| [range.inside, range.outside, range.count].map(|number| number.to_string());
+    let args: Vec<_> = [pid.to_string()].into_iter().chain(ranges.iter().flat_map(ids)).collect();
+    let failed = |what: &str, errno| StepFailed { cause: format!("{program} {}: {what}", args.join(" ")), errno };
+    let run = Command::new(program).args(&args).stdin(Stdio::null()).output();
+    let output = run.map_err(|cause| {
+        let errno = Errno::from_io_error(&cause).unwrap_or(Errno::IO);
+        failed(&sys::errno_name(errno.raw_os_error()), errno)
+    })?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim(), Errno::PERM)),
+    }
+}
+
+/// The text of a map, as /proc/PID/uid_map takes it.
+pub(super) fn id_lines(ranges: &[IdRange]) -> String {
+    ranges.iter().map(|range| format!("{} {} {}\n", range.inside, range.outside, range.count)).collect()
 }
 
 fn write_file(path: &str, text: &str) -> Result<(), StepFailed> {

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use super::error::RuntimeError;
 use super::hooks;
 use super::host::host_step;
+use super::idmap;
 use super::init::{self, Wires};
 use super::seccomp;
 use super::state::{Record, Status};
@@ -147,12 +148,17 @@ impl Waiting {
                 Some((Message::Filter { number }, _)) => {
                     agent = seccomp::hand_over(plan, record, (self.pid, self.pidfd.as_fd()), number)?;
                 }
+                Some((Message::MapMount { step }, Some(tree))) => {
+                    idmap::apply(plan, step as usize, self.pid, tree.as_fd())?;
+                    self.go()?;
+                }
                 Some((Message::Hooks, _)) => self.run_hooks(plan, record)?,
                 Some((
                     Message::Go
                     | Message::Failed { .. }
                     | Message::HookFailed { .. }
                     | Message::Born { .. }
+                    | Message::MapMount { .. }
                     | Message::File,
                     _,
                 ))

@@ -7,7 +7,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
-use serde::Serialize;
 
 use super::bundle::Bundle;
 use super::error::RuntimeError;
@@ -16,38 +15,14 @@ use super::identity::{self, Identity};
 use super::launch::{self, Waiting};
 use super::notify::{self, Notify};
 use super::probe;
-use super::state::{self, Entry, Record, Status, Store};
+use super::state::{Entry, Record, Status, Store};
 use super::undo::{KILL_SECONDS, pidfd_failed, tear_down};
+use super::without_cgroup;
 use crate::cgroup::Cgroup;
 use crate::plan::{self, HookKind, HostStep, Plan, Planned};
 use crate::spec::ContainerId;
 use crate::spec::oci::Spec;
 use crate::sys;
-
-/// A container as `state` and `list` show it; the field names are runc's.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct View {
-    /// Version of the runtime specification that the config follows.
-    pub oci_version: String,
-    /// The container's id.
-    pub id: String,
-    /// Its first process in the runtime's PID namespace; 0 where there is none.
-    pub pid: i32,
-    /// Its state now.
-    pub status: Status,
-    /// Absolute path of the bundle.
-    pub bundle: PathBuf,
-    /// Absolute path of the rootfs.
-    pub rootfs: PathBuf,
-    /// When `create` began, RFC 3339.
-    pub created: String,
-    /// The config's annotations.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-    /// Name of the user who created it; the empty string where the id has no name.
-    pub owner: String,
-}
 
 /// A created container.
 #[derive(Debug)]
@@ -58,6 +33,8 @@ pub struct Created {
     pub pidfd: OwnedFd,
     /// The master of its terminal, where it has one.
     pub terminal: Option<OwnedFd>,
+    /// What its plan leaves out.
+    pub left_out: Vec<String>,
     /// Where its program says that it is ready, where it runs already and somebody is to be told.
     pub notify: Option<Notify>,
 }
@@ -71,34 +48,38 @@ pub enum Until {
     Running,
 }
 
-/// Makes a container: everything up to the user's program, or with [`Until::Running`] up to its first instruction. An
-/// error leaves nothing behind.
+/// Decides how a container is to be started on this machine. Nothing is done yet.
+pub fn plan(store: &Store, id: &ContainerId, bundle: &Bundle, options: plan::Options) -> Result<Plan, RuntimeError> {
+    if store.peek(id).is_ok() {
+        return Err(RuntimeError::Exists(id.to_string()));
+    }
+    let host = probe::host(bundle, id.as_str(), options.rootless, options.systemd_cgroup)?;
+    let plan = plan::create(id.as_str(), &bundle.config.spec, &host, options)?;
+    Ok(if options.notify { plan.notifying(&notify::directory(store, id)?) } else { plan })
+}
+
+/// Makes a container as planned: everything up to the user's program, or with [`Until::Running`] up to its first
+/// instruction. An error leaves nothing behind.
 pub fn create(
     store: &Store,
     id: &ContainerId,
     bundle: &Bundle,
-    options: plan::Options,
+    plan: &Plan,
     until: Until,
 ) -> Result<Created, RuntimeError> {
-    if store.peek(id).is_ok() {
-        return Err(RuntimeError::Exists(id.to_string()));
-    }
-    let host = probe::host(bundle, id.as_str(), options.systemd_cgroup)?;
-    let mut plan = plan::create(id.as_str(), &bundle.config.spec, &host, options)?;
     let entry = store.create(id)?;
-    if options.notify {
-        match notify::prepare(&entry) {
-            Ok(directory) => plan = plan.notifying(&directory),
-            Err(error) => return entry.remove().and(Err(error)),
-        }
+    if plan.notifies()
+        && let Err(error) = notify::prepare(&entry)
+    {
+        return entry.remove().and(Err(error));
     }
-    let mut record = record(id, bundle, &plan);
+    let mut record = record(id, bundle, plan);
     let mut done = 0;
-    match bring_up(&entry, &mut record, bundle, &plan, until, &mut done) {
+    match bring_up(&entry, &mut record, bundle, plan, until, &mut done) {
         Ok(created) => Ok(created),
         Err(error) => {
             // A cgroup that was not ours to take stays untouched.
-            (record.cgroup, record.made_cgroups) = own_cgroups(&plan, done);
+            (record.cgroup, record.made_cgroups) = own_cgroups(plan, done);
             if matches!(error, RuntimeError::HostStep { errno: Errno::EXIST, .. }) && record.unit.is_some() {
                 // A unit of that name is there already: it is somebody else's.
                 (record.cgroup, record.unit) = (None, None);
@@ -149,7 +130,13 @@ fn bring_up(
         Until::Running => after_start(record, || Some(bundle.config.spec.clone())),
     });
     match released {
-        Ok(()) => Ok(Created { pid: waiting.pid, pidfd: waiting.pidfd, terminal: waiting.terminal, notify }),
+        Ok(()) => Ok(Created {
+            pid: waiting.pid,
+            pidfd: waiting.pidfd,
+            terminal: waiting.terminal,
+            left_out: plan.left_out.clone(),
+            notify,
+        }),
         Err(error) => {
             waiting.abandon();
             Err(error)
@@ -250,25 +237,6 @@ fn after_delete(record: &Record, spec: Option<Spec>) -> Vec<String> {
     hooks.iter().filter_map(run).map(|error| error.to_string()).collect()
 }
 
-/// What `state` prints.
-pub fn view(store: &Store, id: &ContainerId) -> Result<View, RuntimeError> {
-    let entry = store.peek(id)?;
-    let record = read(&entry, id)?;
-    let status = entry.status(&record);
-    let alive = record.process.as_ref().filter(|_| status != Status::Stopped);
-    Ok(View {
-        oci_version: record.oci_version,
-        id: record.id,
-        pid: alive.map_or(0, |process| process.pid),
-        status,
-        bundle: record.bundle,
-        rootfs: record.rootfs,
-        created: record.created,
-        annotations: record.annotations,
-        owner: state::user_name(record.owner),
-    })
-}
-
 /// Sends `signal` to the first process of a created or running container; with `all` to every process in its cgroup.
 pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(), RuntimeError> {
     let entry = store.open(id)?;
@@ -289,7 +257,10 @@ pub fn kill(store: &Store, id: &ContainerId, signal: i32, all: bool) -> Result<(
 }
 
 fn kill_all(record: &Record, signal: i32) -> Result<(), RuntimeError> {
-    let Some(path) = record.cgroup.as_ref().filter(|path| path.is_dir()) else { return Ok(()) };
+    let Some(path) = &record.cgroup else { return without_cgroup::kill(record, signal) };
+    if !path.is_dir() {
+        return Ok(());
+    }
     let cgroup = Cgroup::open(path)?;
     if signal == nix::sys::signal::Signal::SIGKILL as i32 {
         return Ok(cgroup.kill(KILL_SECONDS)?);
@@ -341,12 +312,14 @@ pub fn delete(store: &Store, id: &ContainerId, force: bool) -> Result<Vec<String
 /// A record made anew from the copy of the config, for a container whose record was lost.
 fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
     let config = entry.config()?;
-    let mount = crate::cgroup::mount_point()?;
-    let path = |systemd| plan::cgroup_path(id.as_str(), &config.spec, systemd).ok().map(|path| mount.join(path));
+    let place = |systemd| {
+        let (mount, path) = probe::cgroup_place(id.as_str(), &config.spec, None, systemd).ok()??;
+        Some(mount.join(path))
+    };
     // Which driver made it was in the record: a scope that is there is its cgroup.
-    let scope = path(true).filter(|path| path.is_dir());
+    let scope = place(true).filter(|path| path.is_dir());
     let unit = scope.as_ref().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-    let cgroup = scope.or_else(|| path(false))?;
+    let cgroup = scope.or_else(|| place(false))?;
     Some(Record {
         oci_version: config.spec.version().clone(),
         id: id.to_string(),

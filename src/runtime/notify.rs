@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -16,7 +16,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::error::RuntimeError;
 use super::identity::{self, Identity};
-use super::state::Entry;
+use super::state::{Entry, Store};
+use crate::spec::ContainerId;
 use crate::sys;
 
 /// The directory in a container's state that the container sees as /run/notify, and the socket in it.
@@ -30,13 +31,17 @@ const BARRIER_SECONDS: i64 = 5;
 #[derive(Debug)]
 pub struct Notify(UnixDatagram);
 
-/// Makes the directory that the container is to see; its path.
-pub(super) fn prepare(entry: &Entry) -> Result<std::path::PathBuf, RuntimeError> {
+/// The directory that a container is to see; a relative path would mean another place for whoever mounts it.
+pub(super) fn directory(store: &Store, id: &ContainerId) -> Result<PathBuf, RuntimeError> {
+    let path = store.directory(id).join(DIRECTORY);
+    std::path::absolute(&path).map_err(|cause| RuntimeError::io(format!("find {path:?}"), &cause))
+}
+
+/// Makes that directory.
+pub(super) fn prepare(entry: &Entry) -> Result<(), RuntimeError> {
     let path = entry.path().join(DIRECTORY);
     let made = fs::create_dir(&path).and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o755)));
-    made.map_err(|cause| RuntimeError::io(format!("make {path:?}"), &cause))?;
-    // A relative path would mean another place for whoever mounts it.
-    path.canonicalize().map_err(|cause| RuntimeError::io(format!("find {path:?}"), &cause))
+    made.map_err(|cause| RuntimeError::io(format!("make {path:?}"), &cause))
 }
 
 /// Listens for a container that was made with such a directory; none where it was not.

@@ -2,28 +2,52 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use super::bundle::Bundle;
+use super::rootless;
 use crate::cgroup;
-use crate::plan::{self, CgroupHost, CgroupLevel, Host, PlanError};
-use crate::spec::oci::Process;
+use crate::plan::{self, CgroupHost, CgroupLevel, Host, PlanError, Rootless};
+use crate::spec::oci::{Process, Spec};
 use crate::sys;
 
-/// Probes what the plan of `bundle`, to be started as `id`, depends on; with `systemd` systemd makes its cgroup.
-pub fn host(bundle: &Bundle, id: &str, systemd: bool) -> Result<Host, PlanError> {
+/// Probes what the plan of `bundle`, to be started as `id`, depends on. `rootless` says whether it may do without a cgroup
+/// that is not ours to make; none: where we are not the machine's own root. With `systemd` systemd makes its cgroup.
+pub fn host(bundle: &Bundle, id: &str, rootless: Option<bool>, systemd: bool) -> Result<Host, PlanError> {
     let spec = &bundle.config.spec;
-    let path = plan::cgroup_path(id, spec, systemd)?;
+    let who = rootless::facts(rootless == Some(true));
+    let place = cgroup_place(id, spec, rootless, systemd)?;
+    let all_is_ours = who.is_none() || rootless == Some(false);
     Ok(Host {
         rootfs: bundle.rootfs.to_string_lossy().into_owned(),
-        cgroup: cgroup::mount_point().map(|mount| CgroupHost { levels: levels(&mount, &path) }),
         last_capability: sys::last_capability(),
         in_user_namespace: in_user_namespace(),
         delegated_files: delegated_files(),
         home: spec.process().as_ref().and_then(|process| home_in(process, &bundle.rootfs)),
+        rootless: who.map(|who| Rootless { cgroup_delegated: place.is_some() || rootless == Some(false), ..who }),
+        cgroup: place.map(|(mount, path)| CgroupHost { levels: levels(&mount, &path, all_is_ours) }),
     })
+}
+
+/// Where the cgroup of a container is to be: the mount point of the hierarchy, and the path below it.
+pub(super) fn cgroup_place(
+    id: &str,
+    spec: &Spec,
+    rootless: Option<bool>,
+    systemd: bool,
+) -> Result<Option<(PathBuf, String)>, PlanError> {
+    let path = plan::cgroup_path(id, spec, systemd)?;
+    let Some(mount) = cgroup::mount_point() else { return Ok(None) };
+    let as_user = rootless.unwrap_or_else(|| rootless::facts(false).is_some());
+    // systemd makes cgroups where it is the master, whoever asks.
+    if !as_user || systemd {
+        return Ok(Some((mount, path)));
+    }
+    let configured = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_ref());
+    let absolute = configured.is_some_and(|path| path.is_absolute());
+    Ok(rootless::cgroup(&mount, &path, absolute).map(|path| (mount, path)))
 }
 
 /// The home directory that `process` gets in `rootfs`; none where its environment names one.
@@ -33,17 +57,17 @@ pub(super) fn home_in(process: &Process, rootfs: &Path) -> Option<String> {
 }
 
 /// The cgroups from the root of the hierarchy down to `path` below it.
-fn levels(mount: &Path, path: &str) -> Vec<CgroupLevel> {
+fn levels(mount: &Path, path: &str, all_is_ours: bool) -> Vec<CgroupLevel> {
     let mut directory = mount.to_path_buf();
-    let mut levels = vec![level(&directory)];
+    let mut levels = vec![level(&directory, all_is_ours)];
     for part in path.split('/') {
         directory.push(part);
-        levels.push(level(&directory));
+        levels.push(level(&directory, all_is_ours));
     }
     levels
 }
 
-fn level(directory: &Path) -> CgroupLevel {
+fn level(directory: &Path, is_ours: bool) -> CgroupLevel {
     let exists = directory.is_dir();
     let text = |file: &str| match exists {
         true => fs::read_to_string(directory.join(file)).unwrap_or_default(),
@@ -54,6 +78,7 @@ fn level(directory: &Path) -> CgroupLevel {
     CgroupLevel {
         path: directory.to_string_lossy().into_owned(),
         exists,
+        writable: is_ours || !exists || rootless::is_ours(directory),
         populated: events.contains("populated 1"),
         frozen: events.contains("frozen 1"),
         controllers: words("cgroup.controllers"),
@@ -67,7 +92,7 @@ fn delegated_files() -> Vec<String> {
 }
 
 /// The first user namespace maps all ids to themselves (user_namespaces(7)).
-fn in_user_namespace() -> bool {
+pub(super) fn in_user_namespace() -> bool {
     fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::RuntimeError;
 use super::identity::{self, Identity};
+use super::probe::in_user_namespace;
 use crate::cgroup::Cgroup;
 use crate::spec::{Config, ContainerId};
 
@@ -113,12 +114,26 @@ impl Store {
         Store { root }
     }
 
-    /// Where root's containers are kept, or an ordinary user's.
+    /// Where root's containers are kept, or an ordinary user's. Root of a user namespace is one of those, unless it says to be
+    /// root (podman runs us so, without any flag of ours).
     pub fn default_root() -> PathBuf {
-        match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
-            Some(dir) if !rustix::process::geteuid().is_root() => PathBuf::from(dir).join("glassbox"),
-            _ => PathBuf::from("/run/glassbox"),
+        let uid = rustix::process::geteuid();
+        let ordinary = match uid.is_root() {
+            true => in_user_namespace() && std::env::var_os("USER").is_none_or(|user| user != "root"),
+            false => true,
+        };
+        let given = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        // Where systemd-logind makes it, for whoever has lost the variable (sudo -u).
+        let usual = || Some(PathBuf::from(format!("/run/user/{uid}"))).filter(|dir| !uid.is_root() && dir.is_dir());
+        match ordinary.then(|| given.or_else(usual)).flatten() {
+            Some(dir) => dir.join("glassbox"),
+            None => PathBuf::from("/run/glassbox"),
         }
+    }
+
+    /// Where a container is kept, or would be.
+    pub(super) fn directory(&self, id: &ContainerId) -> PathBuf {
+        self.root.join(id.as_str())
     }
 
     /// Makes the directory of a new container. mkdir(2) decides who comes first.

@@ -2,14 +2,14 @@
 //!
 //! | offset | size | field |
 //! |---|---|---|
-//! | 0 | 2 | kind: 1 failed, 2 ready, 3 terminal, 4 go, 5 born, 6 hooks, 7 file, 8 hook failed, 9 filter |
+//! | 0 | 2 | kind: 1 failed, 2 ready, 3 terminal, 4 go, 5 born, 6 hooks, 7 file, 8 hook failed, 9 filter, 10 map mount |
 //! | 2 | 2 | failed: the call's number |
-//! | 4 | 4 | failed: the step's index in its lane; hook failed: which hook of the lane `init`; filter: a descriptor |
+//! | 4 | 4 | failed: the step's index in its lane; hook failed: which hook of the lane `init`; filter: a descriptor; map mount: the step |
 //! | 8 | 4 | failed: errno; born: the process's id; hook failed: how it ended (`HookEnd::number`) |
 //! | 12 | 4 | failed: 1 for the lane `between`, 0 for `init` |
 //!
 //! A descriptor comes beside (SCM_RIGHTS): with terminal its master, with born the pidfd, with file one that the process
-//! asked for, with hook failed what the hook has written.
+//! asked for, with hook failed what the hook has written, with map mount the mount.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -57,6 +57,11 @@ pub(super) enum Message {
         /// The descriptor.
         number: i32,
     },
+    /// The mount that travels beside this message is to get the id maps of a step, before it is mounted.
+    MapMount {
+        /// Index of the step in `Plan::init`.
+        step: u32,
+    },
 }
 
 /// How a hook ended.
@@ -95,6 +100,7 @@ impl Message {
             Message::File => (7, 0, 0, 0, 0),
             Message::HookFailed { hook, end } => (8, 0, hook, end.number(), 0),
             Message::Filter { number } => (9, 0, number as u32, 0, 0),
+            Message::MapMount { step } => (10, 0, step, 0, 0),
         };
         let mut bytes = [0; 16];
         bytes[0..2].copy_from_slice(&kind.to_ne_bytes());
@@ -121,6 +127,7 @@ impl Message {
             5 => Some(Message::Born { pid: word(8) as i32 }),
             6 => Some(Message::Hooks),
             7 => Some(Message::File),
+            10 => Some(Message::MapMount { step: word(4) }),
             9 => Some(Message::Filter { number: word(4) as i32 }),
             8 => Some(Message::HookFailed { hook: word(4), end: HookEnd::from_number(word(8)) }),
             _ => None,
@@ -164,6 +171,7 @@ mod tests {
             hook(HookEnd::Status(3)),
             hook(HookEnd::TimedOut),
             Message::Filter { number: 7 },
+            Message::MapMount { step: 12 },
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }

@@ -19,10 +19,10 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
     /// The text is not JSON, or an object has a name twice.
-    #[error("config.json is not valid JSON: {0}")]
+    #[error("{}", self.in_file("config.json"))]
     Json(serde_json::Error),
     /// A field has a value of the wrong type, or one that its type does not know.
-    #[error("config.json: {path}: {message}")]
+    #[error("{}", self.in_file("config.json"))]
     Type {
         /// The field, as `linux.namespaces[1].type`.
         path: String,
@@ -30,7 +30,7 @@ pub enum SpecError {
         message: String,
     },
     /// A field has a value that the runtime specification forbids.
-    #[error("config.json: {field}: {message}")]
+    #[error("{}", self.in_file("config.json"))]
     Invalid {
         /// The field, as `process.cwd`.
         field: String,
@@ -38,11 +38,24 @@ pub enum SpecError {
         message: String,
     },
     /// A field asks for something that glassbox does not do; nothing is dropped silently.
-    #[error("config.json: {field} is not supported by glassbox")]
+    #[error("{}", self.in_file("config.json"))]
     Unsupported {
         /// The field, as `linux.intelRdt`.
         field: String,
     },
+}
+
+impl SpecError {
+    /// The error as one of `file`, which need not be a config.json; `Display` says config.json.
+    pub fn in_file(&self, file: &str) -> String {
+        match self {
+            SpecError::Json(cause) => format!("{file} is not valid JSON: {cause}"),
+            SpecError::Type { path: field, message } | SpecError::Invalid { field, message } => {
+                format!("{file}: {field}: {message}")
+            }
+            SpecError::Unsupported { field } => format!("{file}: {field} is not supported by glassbox"),
+        }
+    }
 }
 
 impl Config {

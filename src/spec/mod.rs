@@ -13,7 +13,7 @@ mod validate;
 
 pub use id::{ContainerId, IdError};
 pub use load::{Config, SpecError, parse_process, parse_resources};
-pub use template::{OCI_VERSION, template};
+pub use template::{OCI_VERSION, rootless_template, template};
 pub use validate::{check_process, sysctl_path};
 
 /// The runtime specification's types, under the names that it uses.

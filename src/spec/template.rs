@@ -42,6 +42,33 @@ pub fn template() -> Value {
     })
 }
 
+/// The same for a user without root: root of a user namespace that maps nobody but `uid` and `gid`, without limits, which
+/// take a cgroup, and without a network of its own, which takes somebody who connects it.
+pub fn rootless_template(uid: u32, gid: u32) -> Value {
+    let mut config = template();
+    let linux = &mut config["linux"];
+    linux["resources"] = json!({});
+    let namespaces = linux["namespaces"].as_array_mut().expect("a list above");
+    namespaces.retain(|namespace| namespace["type"] != "network");
+    namespaces.push(json!({ "type": "user" }));
+    linux["uidMappings"] = json!([{ "containerID": 0, "hostID": uid, "size": 1 }]);
+    linux["gidMappings"] = json!([{ "containerID": 0, "hostID": gid, "size": 1 }]);
+    for mount in config["mounts"].as_array_mut().expect("a list above") {
+        if mount["type"] == "sysfs" {
+            // Whoever has no network namespace may not mount a sysfs; what is mounted in the host's stays read-only too.
+            *mount = json!({
+                "destination": "/sys", "type": "none", "source": "/sys",
+                "options": ["rbind", "nosuid", "noexec", "nodev", "rro"]
+            });
+        }
+        // A group that is not mapped can own nothing.
+        if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
+            options.retain(|option| !option.as_str().is_some_and(|option| option.starts_with("gid=")));
+        }
+    }
+    config
+}
+
 fn mounts() -> Value {
     json!([
         { "destination": "/proc", "type": "proc", "source": "proc" },
@@ -75,5 +102,17 @@ mod tests {
     fn the_template_is_valid_and_warns_of_nothing() {
         let config = Config::parse(&template().to_string()).expect("the template is a valid config.json");
         assert_eq!(config.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_rootless_template_asks_for_nothing_that_takes_root() {
+        let value = rootless_template(1000, 100);
+        let config = Config::parse(&value.to_string()).expect("a valid config.json");
+        assert_eq!(config.warnings, Vec::<String>::new());
+        assert_eq!(value["linux"]["gidMappings"], json!([{"containerID": 0, "hostID": 100, "size": 1}]));
+        let text = value.to_string();
+        for word in ["network", "sysfs", "gid=", "devices"] {
+            assert!(!text.contains(word), "{word}");
+        }
     }
 }

@@ -82,6 +82,8 @@ calls! {
     Waitid "waitid",
     Setpgid "setpgid",
     Lseek "lseek",
+    Fspick "fspick",
+    Personality "personality",
 }
 
 /// A call that failed: `mount_setattr = EPERM (Operation not permitted)`.

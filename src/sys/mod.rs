@@ -25,11 +25,11 @@ pub use call::{Call, CallResult, Failure, errno_name};
 pub use clone::{Spawned, spawn, spawn_sibling};
 pub use exec::{CStringArray, execve};
 pub use keyring::join_session_keyring;
-pub use mount::{mount_set_attributes, set_propagation};
+pub use mount::{mount_map_ids, mount_set_attributes, set_propagation};
 pub use net::bring_up;
 pub use process::{
     begin_unblocked, close_all_but, cwd_is_reachable, drop_bounding, hide_from_tracers, last_capability, prlimit,
-    raise_ambient, reset_signals, send_signal, set_groups, wait_for_exit,
+    raise_ambient, reset_signals, send_signal, set_groups, set_personality, wait_for_exit,
 };
 pub use schedule::{SchedAttr, set_cpu_affinity, set_io_priority, set_scheduler};
 pub use seccomp::load_seccomp_filter;

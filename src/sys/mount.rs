@@ -17,8 +17,20 @@ struct MountAttr {
 
 /// mount_setattr(2): sets and clears MOUNT_ATTR_* bits of the mount that `mount` is the root of, and with `recursive`
 /// of all below it, at once or not at all.
-pub fn mount_set_attributes(mount: BorrowedFd<'_>, set: u64, clear: u64, recursive: bool) -> Result<(), Failure> {
-    let attr = MountAttr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
+pub fn mount_set_attributes(mount: BorrowedFd<'_>, set_bits: u64, clear: u64, recursive: bool) -> Result<(), Failure> {
+    let attr = MountAttr { attr_set: set_bits, attr_clr: clear, propagation: 0, userns_fd: 0 };
+    set(mount, &attr, recursive)
+}
+
+/// mount_setattr(2) with MOUNT_ATTR_IDMAP: an owner in the file system is shown as the one that the user namespace `namespace`
+/// makes of it. `mount` is a clone that is mounted nowhere yet (open_tree(2)).
+pub fn mount_map_ids(mount: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) -> Result<(), Failure> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+    let userns_fd = namespace.as_raw_fd() as u64;
+    set(mount, &MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
+}
+
+fn set(mount: BorrowedFd<'_>, attr: &MountAttr, recursive: bool) -> Result<(), Failure> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is an empty C string, `attr` is a valid mount_attr of the given size, both outlive the call.
     let result = unsafe {
@@ -27,7 +39,7 @@ pub fn mount_set_attributes(mount: BorrowedFd<'_>, set: u64, clear: u64, recursi
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attr,
+            std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     };

@@ -50,6 +50,12 @@ pub fn set_groups(groups: &[u32]) -> Result<(), Failure> {
     check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }, Call::Setgroups)
 }
 
+/// personality(2).
+pub fn set_personality(domain: u32) -> Result<(), Failure> {
+    // SAFETY: personality takes a number only.
+    check(unsafe { libc::personality(libc::c_ulong::from(domain)) }.into(), Call::Personality)
+}
+
 /// prctl(PR_CAPBSET_DROP).
 pub fn drop_bounding(capability: u8) -> Result<(), Failure> {
     // SAFETY: this prctl takes numbers only.

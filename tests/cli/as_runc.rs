@@ -43,6 +43,44 @@ fn a_failed_command_leaves_one_json_object_in_the_log() {
 }
 
 #[test]
+fn a_wrong_command_line_is_in_the_log_as_well() {
+    let directory = tempfile::tempdir().expect("/tmp is writable");
+    let log = directory.path().join("log");
+    let path = log.to_str().expect("UTF-8");
+    assert_eq!(glassbox(["--log", path, "--log-format=json", "run", "--nonsense", "x"]).output().status, 2);
+    assert_eq!(records(&log)[0]["msg"], "unexpected argument '--nonsense' found");
+    assert_eq!(records(&log).len(), 1);
+    // Help is no error, and what stands behind -- is no flag of ours.
+    assert_eq!(glassbox(["--log", path, "--help"]).output().status, 0);
+    assert_eq!(glassbox(["explode", "--", "--log", path]).output().status, 2);
+    assert_eq!(records(&log).len(), 1);
+}
+
+#[test]
+fn an_error_names_the_file_that_it_is_about() {
+    let directory = tempfile::tempdir().expect("/tmp is writable");
+    let file = |name: &str, text: &str| fs::write(directory.path().join(name), text).expect("it is ours");
+    file("p.json", r#"{"cwd": "x", "args": ["sh"], "user": {"uid": 0, "gid": 0}}"#);
+    file("r.json", r#"{"pids": {"limit": "x"}}"#);
+    let exec = glassbox(["--root", "/nowhere", "exec", "--process", "p.json", "x"]).in_dir(&directory);
+    let update = glassbox(["--root", "/nowhere", "update", "--resources", "r.json", "x"]).in_dir(&directory);
+    let stdin = glassbox(["--root", "/nowhere", "update", "--resources", "-", "x"]).input("{");
+    assert_snapshot!(exec.snapshot() + &update.snapshot() + &stdin.snapshot(), @r#"
+    status 255
+    stderr:
+    error: "p.json": process.cwd: "x" is not an absolute path in the container
+    status 1
+    stderr:
+    error: "r.json": linux.resources.pids.limit: invalid type: string "x", expected i64
+      hint: The limits have the form of linux.resources in config.json.
+    status 1
+    stderr:
+    error: stdin is not valid JSON: EOF while parsing an object at line 1 column 1
+      hint: The limits have the form of linux.resources in config.json.
+    "#);
+}
+
+#[test]
 fn debug_tells_the_call_before_the_error() {
     let directory = tempfile::tempdir().expect("/tmp is writable");
     let log = directory.path().join("log");

@@ -190,7 +190,6 @@ fn what_is_said_to_be_refused_by_name_is() {
     let listed = section(README, "What it needs, and what it does not do yet");
     let told: Vec<_> = spans(listed).into_iter().filter(|span| span.contains('.')).collect();
     let values = [
-        ("linux.personality", json!({"domain": "LINUX32"})),
         ("linux.intelRdt", json!({"closID": "web"})),
         ("linux.memoryPolicy", json!({"mode": "MPOL_BIND", "nodes": "0"})),
     ];

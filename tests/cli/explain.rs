@@ -560,6 +560,7 @@ fn in_json() {
           "sentence": "change the mount / (ro)",
           "because": "root.readonly",
           "target": "/",
+          "parameters": [],
           "set": [
             "ro"
           ],

@@ -1,6 +1,8 @@
 //! Namespaces that are joined, and what is set in those of the container's own.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -190,4 +192,31 @@ fn scheduling_affinity_and_keys_are_what_the_config_says_and_not_the_callers() {
     assert!(!kept.stdout.contains("_ses.time"), "{}", kept.stdout);
     drop(bundle);
     machine.assert_clean();
+}
+
+#[test]
+fn a_mount_namespace_that_is_there_is_joined_and_gets_the_containers_root() {
+    let machine = machine();
+    let bundle = machine.bundle("mounts");
+    bundle.args(&["sh", "-c", "readlink /proc/self/ns/mnt; ls /proc/1/ns/mnt; cat /seen/file"]);
+    // Something that only the namespace itself has.
+    let source = machine.directory().join("source");
+    fs::create_dir(&source).expect("it is new");
+    let hold = format!(
+        "exec unshare --mount --propagation private sh -c 'mount -t tmpfs tmpfs {0} && echo theirs >{0}/file && echo $$ && exec sleep 300'",
+        source.display()
+    );
+    let mut holder = Command::new("sh").args(["-c", &hold]).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut line).expect("it says its number");
+    let path = format!("/proc/{}/ns/mnt", line.trim());
+    let theirs = fs::read_link(&path).expect("it is there").display().to_string();
+    bundle.edit(|config| {
+        join(config, &[("mount", path.clone())]);
+        let mounts = config["mounts"].as_array_mut().expect("a list");
+        mounts.push(json!({"destination": "/seen", "source": source, "options": ["bind"]}));
+    });
+    let ran = machine.glassbox(["run", "--bundle", bundle.path(), "mounts"]);
+    holder.kill().and_then(|()| holder.wait()).expect("it was there");
+    assert_eq!((ran.status, ran.stdout), (0, format!("{theirs}\n/proc/1/ns/mnt\ntheirs\n")), "{}", ran.stderr);
 }

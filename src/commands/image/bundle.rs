@@ -5,11 +5,12 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{getegid, geteuid};
 
 use super::unpack::{How, make};
 use super::{Named, Target};
 use crate::error::Failure;
-use crate::image;
+use crate::image::{self, Owners};
 use crate::spec;
 
 /// Flags of `glassbox image bundle`.
@@ -21,6 +22,7 @@ Example:
 
 The image's entrypoint, command, environment, user, working directory and
 volumes become the config.json's; ports, labels and the rest its annotations.
+With --rootless you are root in the container, and nobody else is in it.
 DIR has mode 0700: the image's set-user-ID programs are not for the users of
 this machine.
 
@@ -40,8 +42,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let rootfs = place.subdirectory("rootfs").map_err(|error| unpacking.told(error))?;
         let done = unpacking.unpack(image, rootfs.try_clone()?)?;
         let owners = &unpacking.options.owners;
-        let (config, notes) = image::config_json(image, rootfs.as_fd(), owners, spec::template())
-            .map_err(|error| unpacking.told(error))?;
+        let template = match owners {
+            Owners::Kept | Owners::Mapped { .. } => spec::template(),
+            Owners::Mine => spec::rootless_template(geteuid().as_raw(), getegid().as_raw()),
+        };
+        let (config, notes) =
+            image::config_json(image, rootfs.as_fd(), owners, template).map_err(|error| unpacking.told(error))?;
         let mut text = serde_json::to_string_pretty(&config)?;
         text.push('\n');
         // What starts must be what `run` takes: an image can ask for things that no config.json may.

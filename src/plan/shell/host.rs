@@ -32,7 +32,12 @@ impl HostStep {
                 ),
             ]),
             HostStep::StartScope { unit, path, properties } => Shell::Commands(scope(unit, path, properties)),
-            HostStep::WriteIdMap { kind, ranges } => {
+            HostStep::WriteIdMap { ranges, program: Some(program), .. } => {
+                let ids = |range: &IdRange| format!(" {} {} {}", range.inside, range.outside, range.count);
+                one(format!(r#"{program} "$pid"{}"#, ranges.iter().map(ids).collect::<String>()))
+            }
+            HostStep::DenySetgroups => one(r#"echo deny >"/proc/$pid/setgroups""#.to_string()),
+            HostStep::WriteIdMap { kind, ranges, program: None } => {
                 let lines: Vec<_> = ranges
                     .iter()
                     .map(|range| format!("'{} {} {}'", range.inside, range.outside, range.count))
@@ -43,6 +48,9 @@ impl HostStep {
                 };
                 // The kernel takes the whole map in one write(2), and printf makes one.
                 one(format!(r#"printf '%s\n' {} >"/proc/$pid/{map}""#, lines.join(" ")))
+            }
+            HostStep::MoveNetDevice { name, inside, namespace } => {
+                Shell::Commands(move_device(&word(name), &word(inside), namespace.as_deref()))
             }
             HostStep::SetRlimit { name, soft, hard } => {
                 let resource = name.trim_start_matches("RLIMIT_").to_ascii_lowercase();
@@ -84,6 +92,20 @@ fn scope(unit: &str, path: &str, properties: &[Property]) -> Vec<String> {
 /// Why a script runs no hook.
 pub(super) const NO_STATE: &str =
     "a hook reads the state of the container from its stdin, and a script's container has none";
+
+/// The kernel forgets a device's addresses when it changes its namespace.
+fn move_device(name: &str, inside: &str, namespace: Option<&str>) -> Vec<String> {
+    let namespace = namespace.map_or(r#""/proc/$pid/ns/net""#.to_string(), word);
+    let there = format!("nsenter --net={namespace} ip");
+    vec![
+        format!(
+            "addresses=$(ip -o address show dev {name} scope global permanent | sed 's/.* inet6* \\([^ ]*\\).*/\\1/')"
+        ),
+        format!("(exec 9<{namespace} && ip link set dev {name} netns /proc/self/fd/9 name {inside})"),
+        format!("for address in $addresses; do {there} address add \"$address\" dev {inside}; done"),
+        format!("{there} link set dev {inside} up"),
+    ]
+}
 
 /// chrt(1) for the policy, renice(1) for the nice value, which chrt leaves alone.
 fn schedule(scheduling: &Scheduling) -> Vec<String> {

@@ -38,10 +38,15 @@ impl InitStep {
                 "the label is taken at the next execve, and a script has more than one before the program",
             ),
             InitStep::AwaitHooks | InitStep::RunHook { .. } => Shell::Nothing(super::host::NO_STATE),
+            InitStep::SetOomScoreAdj { value } => Shell::Becomes(format!("choom --adjust={} --", text(value))),
             InitStep::BecomeRoot => Shell::Becomes(
-                "setpriv --reuid=0 --regid=0 --clear-groups --inh-caps=-all --ambient-caps=-all".to_string(),
+                "setpriv --reuid=0 --regid=0 --keep-groups --inh-caps=-all --ambient-caps=-all".to_string(),
             ),
             InitStep::NewSession => Shell::Becomes("setsid".to_string()),
+            InitStep::SetPersonality { domain } => Shell::Becomes(match *domain {
+                PER_LINUX32 => "setarch linux32".to_string(),
+                _ => "setarch linux64".to_string(),
+            }),
             InitStep::Unshare { namespaces } => {
                 Shell::Becomes(format!("unshare {}", unshare_options(*namespaces).join(" ")))
             }
@@ -55,13 +60,16 @@ impl InitStep {
             InitStep::MountFilesystem { filesystem, target, .. } => {
                 Shell::Commands(mount::filesystem(filesystem, &below(target)))
             }
-            InitStep::BindMount { source, target, recursive, attributes } => {
-                mount::bind(source, target, *recursive, attributes)
+            InitStep::BindMount { source, target, recursive, attributes, idmap } => {
+                mount::bind(source, target, *recursive, attributes, idmap.as_ref())
             }
             InitStep::SetMountPropagation { target, flags } => {
                 one(format!("mount --make-{} {}", propagation_name(*flags), below(target)))
             }
-            InitStep::ChangeMount { target, attributes } => Shell::Commands(mount::change(&below(target), attributes)),
+            InitStep::ChangeMount { target, parameters, attributes } => {
+                let own = mount::reconfigure(&below(target), parameters);
+                Shell::Commands(own.into_iter().chain(mount::change(&below(target), attributes)).collect())
+            }
             InitStep::MakeDevice { target, mode, major, minor, uid, gid } => {
                 device(&below(target), *mode, (*major, *minor), (*uid, *gid))
             }
@@ -97,13 +105,10 @@ impl InitStep {
                     .collect(),
             ),
             InitStep::SwitchUser { uid, gid, groups } => {
-                let groups: Vec<_> = groups.iter().map(u32::to_string).collect();
-                Shell::Capsh(vec![
-                    "--keep=1".to_string(),
-                    format!("--groups={}", groups.join(",")),
-                    format!("--gid={gid}"),
-                    format!("--uid={uid}"),
-                ])
+                let names = |groups: &Vec<u32>| groups.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+                let groups = groups.as_ref().map(|groups| format!("--groups={}", names(groups)));
+                let ids = [format!("--gid={gid}"), format!("--uid={uid}")];
+                Shell::Capsh(["--keep=1".to_string()].into_iter().chain(groups).chain(ids).collect())
             }
             InitStep::SetCapabilities { effective, permitted, inheritable, ambient } => {
                 Shell::Capsh(capabilities(*effective, *permitted, *inheritable, *ambient))

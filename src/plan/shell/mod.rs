@@ -215,8 +215,8 @@ mod tests {
             args in prop::collection::vec(any_text(), 1..4),
             env in prop::collection::vec((any_text(), any_text()), 0..4),
             cwd in any_text(),
-            (uid, gid, umask) in (any::<u32>(), any::<u32>(), proptest::option::of(0..0o777_u32)),
-            groups in prop::collection::vec(any::<u32>(), 0..3),
+            (uid, gid, umask) in (0..60_000_u32, 0..60_000_u32, proptest::option::of(0..0o777_u32)),
+            groups in prop::collection::vec(0..60_000_u32, 0..3),
             sets in prop::collection::vec(prop::collection::vec(one_of(&["CAP_KILL", "CAP_CHOWN", "CAP_BPF"]), 0..3), 5),
             (terminal, no_new_privileges, score) in (any::<bool>(), any::<bool>(), proptest::option::of(-1000..1000_i32)),
             (soft, hard) in (any::<u64>(), any::<u64>()),
@@ -396,7 +396,7 @@ mod tests {
           exec unshare --mount --propagation unchanged --uts --ipc --user --keep-caps --pid --fork --net \
           printf '%s\n' '0 100000 65536' >"/proc/$pid/gid_map"
           printf '%s\n' '0 100000 65536' >"/proc/$pid/uid_map"
-        set -- "$@" setpriv --reuid=0 --regid=0 --clear-groups --inh-caps=-all --ambient-caps=-all
+        set -- "$@" setpriv --reuid=0 --regid=0 --keep-groups --inh-caps=-all --ambient-caps=-all
         place() {
           if [ -d "$1" ]; then
             directory "$2"
@@ -499,7 +499,7 @@ mod tests {
           chrt --batch --reset-on-fork --pid 0 "$pid"
           renice -n 5 -p "$pid"
           ionice --class idle --classdata 0 --pid "$pid"
-        set -- "$@" setpriv --reuid=0 --regid=0 --clear-groups --inh-caps=-all --ambient-caps=-all
+        set -- "$@" setpriv --reuid=0 --regid=0 --keep-groups --inh-caps=-all --ambient-caps=-all
         place() {
           if [ -d "$1" ]; then
             directory "$2"

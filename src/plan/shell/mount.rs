@@ -20,10 +20,7 @@ pub(super) fn filesystem(new: &Filesystem, target: &str) -> Vec<String> {
         options.retain(|option| option != "ro");
     }
     for parameter in parameters {
-        let option = match parameter {
-            FsParameter::Flag(flag) => text(flag).into_owned(),
-            FsParameter::Value(key, value) => format!("{}={}", text(key), option_value(&text(value))),
-        };
+        let option = option(parameter);
         if !options.contains(&option) {
             options.push(option);
         }
@@ -36,6 +33,19 @@ pub(super) fn filesystem(new: &Filesystem, target: &str) -> Vec<String> {
         (true, true) | (false, false) => {}
     }
     commands
+}
+
+/// Other options for a file system that is mounted. `target` is quoted.
+pub(super) fn reconfigure(target: &str, parameters: &[FsParameter]) -> Option<String> {
+    let options: Vec<_> = parameters.iter().map(option).collect();
+    (!options.is_empty()).then(|| format!("mount -o {} {target}", word(&format!("remount,{}", options.join(",")))))
+}
+
+fn option(parameter: &FsParameter) -> String {
+    match parameter {
+        FsParameter::Flag(flag) => text(flag).into_owned(),
+        FsParameter::Value(key, value) => format!("{}={}", text(key), option_value(&text(value))),
+    }
 }
 
 /// A comma would end the option; mount(8) takes double quotes for that.
@@ -57,9 +67,19 @@ pub(super) fn copy_up(target: &str) -> Vec<String> {
 }
 
 /// Another place for what is there already.
-pub(super) fn bind(source: &CStr, target: &RootfsPath, recursive: bool, attributes: &MountAttributes) -> Shell {
+pub(super) fn bind(
+    source: &CStr,
+    target: &RootfsPath,
+    recursive: bool,
+    attributes: &MountAttributes,
+    idmap: Option<&MountIdMap>,
+) -> Shell {
     let target = below(target);
     let mut commands = vec![bind_command(&word(&text(source)), &target, recursive)];
+    commands.extend(idmap.map(|_| {
+        "# Its owners are not mapped: mount(8) can do that since util-linux 2.39 alone, and for no process inside."
+            .to_string()
+    }));
     commands.extend(change(&target, attributes));
     Shell::Commands(commands)
 }

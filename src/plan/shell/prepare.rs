@@ -60,8 +60,10 @@ impl Prepared {
             | InitStep::SetLabel { .. }
             | InitStep::AwaitHooks
             | InitStep::RunHook { .. }
+            | InitStep::SetOomScoreAdj { .. }
             | InitStep::BecomeRoot
             | InitStep::NewSession
+            | InitStep::SetPersonality { .. }
             | InitStep::Unshare { .. }
             | InitStep::SetPropagation { .. }
             | InitStep::EnterRootfs { .. }

@@ -67,6 +67,21 @@ pub enum HostStep {
         kind: IdKind,
         /// The ranges.
         ranges: Vec<IdRange>,
+        /// The program that does it, where the map is more than we may write ourselves: `newuidmap`, `newgidmap`.
+        program: Option<&'static str>,
+    },
+    /// Give up setgroups(2) in the user namespace: /proc/PID/setgroups. Without that an ordinary user may map no group
+    /// (user_namespaces(7)), and could leave one that keeps it out of a file.
+    DenySetgroups,
+    /// Move a network device of the host into the container's network namespace, under a name and with its lasting addresses of
+    /// global scope, and bring it up there (rtnetlink(7)). It is not moved back.
+    MoveNetDevice {
+        /// Its name on the host.
+        name: String,
+        /// Its name in the container.
+        inside: String,
+        /// The namespace's file, where it is joined; else it is the process's own.
+        namespace: Option<String>,
     },
     /// Set a resource limit of the process (prlimit(2)), from outside, where we may still raise it.
     SetRlimit {

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use super::{Filesystem, Hook, HookKind, LabelKind, MountAttributes, RootfsPath};
+use super::{Filesystem, FsParameter, Hook, HookKind, LabelKind, MountAttributes, MountIdMap, RootfsPath};
 use crate::plan::seccomp::{Listener, Program};
 
 /// A step that the container's process does, between clone3(2) and execve(2). Nothing in it allocates.
@@ -17,7 +17,8 @@ pub enum InitStep {
     /// Let no process of the namespaces that are joined look into this one: prctl(PR_SET_DUMPABLE, 0). Until execve it
     /// has descriptors of the host (CVE-2016-9962).
     HideFromTracers,
-    /// Join a namespace that is there already: setns(2) of its file.
+    /// Join a namespace that is there already: setns(2) of its file. A mount namespace must have a proc file system at /proc,
+    /// which later steps write to.
     JoinNamespace {
         /// The CLONE_NEW* flag of its kind; a file of another kind is refused.
         namespace: u64,
@@ -72,10 +73,21 @@ pub enum InitStep {
         /// The program.
         hook: Hook,
     },
+    /// Say how likely the OOM killer picks this process, and those that come of it: /proc/self/oom_score_adj. Done before
+    /// the process hides from tracers, which takes an ordinary user's hands off its own files of /proc.
+    SetOomScoreAdj {
+        /// -1000 (never) to 1000 (first).
+        value: CString,
+    },
     /// Become the root user of the new user namespace.
     BecomeRoot,
     /// Leave our session and terminal: setsid(2).
     NewSession,
+    /// Say which machine the program believes to be on: personality(2).
+    SetPersonality {
+        /// PER_LINUX (0) or PER_LINUX32 (8).
+        domain: u32,
+    },
     /// Make a namespace that clone3 could not (see [`Clone3`]).
     Unshare {
         /// CLONE_NEW* flags.
@@ -115,6 +127,8 @@ pub enum InitStep {
         recursive: bool,
         /// What changes on the clone.
         attributes: MountAttributes,
+        /// Whose files it shows; the kernel takes this from us alone, who have power over the file system itself.
+        idmap: Option<MountIdMap>,
     },
     /// Change the propagation of a mount of the container.
     SetMountPropagation {
@@ -123,10 +137,13 @@ pub enum InitStep {
         /// MS_* flags.
         flags: u64,
     },
-    /// Change the attributes of a mount that is there already: mount_setattr.
+    /// Change the attributes of a mount that is there already, and options of its file system: mount_setattr, fspick,
+    /// fsconfig.
     ChangeMount {
         /// Where.
         target: RootfsPath,
+        /// What changes in the file system itself, for every mount of it.
+        parameters: Vec<FsParameter>,
         /// What changes.
         attributes: MountAttributes,
     },
@@ -237,8 +254,8 @@ pub enum InitStep {
         uid: u32,
         /// Group id.
         gid: u32,
-        /// Supplementary groups.
-        groups: Vec<u32>,
+        /// Supplementary groups; none where the user namespace forbids setgroups(2), and they stay.
+        groups: Option<Vec<u32>>,
     },
     /// Set the capability sets: capset(2), then prctl(PR_CAP_AMBIENT_RAISE) of each ambient one. Bit masks by number.
     SetCapabilities {

@@ -10,7 +10,8 @@ pub use host::HostStep;
 pub use init::InitStep;
 pub(in crate::plan) use parts::c_string;
 pub use parts::{
-    Filesystem, FsParameter, Hook, HookKind, IdKind, IdRange, LabelKind, MountAttributes, RootfsPath, Scheduling,
+    Filesystem, FsParameter, Hook, HookKind, IdKind, IdRange, LabelKind, MountAttributes, MountIdMap, RootfsPath,
+    Scheduling,
 };
 
 /// What a container start will do, decided but not done.
@@ -31,6 +32,8 @@ pub struct Plan {
     pub hooks: Vec<Planned<HostStep>>,
     /// Done by the process itself, in its new namespaces.
     pub init: Vec<Planned<InitStep>>,
+    /// What the config asks for and an ordinary user's container does not get, each as a sentence without its full stop.
+    pub left_out: Vec<String>,
 }
 
 /// A step, with the field of config.json (or the custom) that asks for it.

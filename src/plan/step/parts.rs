@@ -104,6 +104,18 @@ pub struct MountAttributes {
     pub clear_all: u64,
 }
 
+/// Whose files a mount shows them as (mount_setattr(2), MOUNT_ATTR_IDMAP): an owner in the file system is shown as the one that
+/// a user namespace with these maps makes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MountIdMap {
+    /// Users; where both lists are empty, the maps are those of the container's own user namespace.
+    pub users: Vec<IdRange>,
+    /// Groups.
+    pub groups: Vec<IdRange>,
+    /// On the mounts below it too.
+    pub recursive: bool,
+}
+
 /// One fsconfig(2) parameter of a new file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FsParameter {

@@ -81,7 +81,7 @@ pub(super) fn run_between(
         1
     };
     for (index, planned) in between.iter().enumerate() {
-        match one_step(&planned.step, wires, &mut Held::default()) {
+        match one_step(&planned.step, index as u32, wires, &mut Held::default()) {
             Ok(()) => {}
             Err(Stop::Failed(failure)) => return failed(index as u32, failure),
             Err(Stop::Hook(_)) => return 1,
@@ -106,7 +106,7 @@ pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
             return 1;
         }
         let step = index as u32;
-        let (message, written) = match one_step(&planned.step, wires, &mut held) {
+        let (message, written) = match one_step(&planned.step, step, wires, &mut held) {
             Ok(()) => continue,
             Err(Stop::Failed(failure)) => (Message::Failed { between: false, step, failure }, None),
             Err(Stop::Hook(end)) => {
@@ -121,7 +121,7 @@ pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
     1
 }
 
-fn one_step(step: &InitStep, wires: &Wires<'_>, held: &mut Held) -> Result<(), Stop> {
+fn one_step(step: &InitStep, number: u32, wires: &Wires<'_>, held: &mut Held) -> Result<(), Stop> {
     match step {
         InitStep::AwaitStart => Ok(await_start(wires, held)?),
         InitStep::LoadSeccomp { program, flags, listener: Some(listener) } => {
@@ -140,6 +140,13 @@ fn one_step(step: &InitStep, wires: &Wires<'_>, held: &mut Held) -> Result<(), S
                 HookEnd::Status(0) => Ok(()),
                 end => Err(Stop::Hook(end)),
             }
+        }
+        InitStep::BindMount { source, target, recursive, attributes, idmap: Some(_) } => {
+            let map_ids = |tree: &OwnedFd| {
+                Message::MapMount { step: number }.send(wires.sync, Some(tree.as_fd()))?;
+                wait_for_go(wires.sync)
+            };
+            Ok(view::bind_mount(source, target, *recursive, attributes, map_ids)?)
         }
         step => Ok(plain_step(step, wires)?),
     }
@@ -164,19 +171,21 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
         InitStep::NewSessionKeyring { name } => program::new_session_keyring(name),
         InitStep::SetCpuAffinity { mask } => program::set_cpu_affinity(mask),
         InitStep::SetLabel { kind, text } => namespace::set_label(*kind, text),
+        InitStep::SetOomScoreAdj { value } => namespace::write_file(c"/proc/self/oom_score_adj", value.to_bytes()),
         InitStep::BecomeRoot => become_root(),
         InitStep::NewSession => setsid().map(drop).of(Call::Setsid),
+        InitStep::SetPersonality { domain } => sys::set_personality(*domain),
         InitStep::Unshare { namespaces } => unshare(*namespaces),
         InitStep::SetPropagation { path, flags } => sys::set_propagation(path, *flags),
         InitStep::EnterRootfs { path, recursive } => view::enter_rootfs(path, *recursive),
         InitStep::MountFilesystem { filesystem, target, no_symlinks } => {
             view::mount_filesystem(filesystem, target, *no_symlinks)
         }
-        InitStep::BindMount { source, target, recursive, attributes } => {
-            view::bind_mount(source, target, *recursive, attributes)
+        InitStep::BindMount { source, target, recursive, attributes, .. } => {
+            view::bind_mount(source, target, *recursive, attributes, |_| Ok(()))
         }
         InitStep::SetMountPropagation { target, flags } => view::set_mount_propagation(target, *flags),
-        InitStep::ChangeMount { target, attributes } => view::change_mount(target, attributes),
+        InitStep::ChangeMount { target, parameters, attributes } => view::change_mount(target, parameters, attributes),
         InitStep::MakeDevice { target, mode, major, minor, uid, gid } => {
             view::make_device(target, *mode, (*major, *minor), (*uid, *gid))
         }
@@ -199,7 +208,7 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
             Ok(())
         }
         InitStep::DropBounding { drop } => drop.iter().try_for_each(|capability| sys::drop_bounding(*capability)),
-        InitStep::SwitchUser { uid, gid, groups } => program::switch_user(*uid, *gid, groups),
+        InitStep::SwitchUser { uid, gid, groups } => program::switch_user(*uid, *gid, groups.as_deref()),
         InitStep::SetCapabilities { effective, permitted, inheritable, ambient } => {
             program::set_capabilities(*effective, *permitted, *inheritable, *ambient)
         }

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, openat};
 use rustix::io::Errno;
 
 use crate::plan::{LabelKind, uapi};
@@ -12,7 +12,20 @@ use crate::sys::{Call, CallResult, Failure};
 /// setns(2) refuses a file of another kind than `namespace` with EINVAL.
 pub(super) fn join(path: &CStr, namespace: u64) -> Result<(), Failure> {
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).of(Call::Openat)?;
-    set(file.as_fd(), namespace)
+    set(file.as_fd(), namespace)?;
+    if namespace == uapi::CLONE_NEWNS { has_proc() } else { Ok(()) }
+}
+
+/// Labels and kernel parameters are written there: it must be a proc file system, and the root of it.
+fn has_proc() -> Result<(), Failure> {
+    const PROC_ROOT_INODE: u64 = 1;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = openat(CWD, c"/proc", flags, Mode::empty()).of(Call::Openat)?;
+    let is_proc = fstatfs(&proc).of(Call::Fstatfs)?.f_type == PROC_SUPER_MAGIC;
+    match is_proc && fstat(&proc).of(Call::Fstat)?.st_ino == PROC_ROOT_INODE {
+        true => Ok(()),
+        false => Err(Call::Fstatfs.failed(Errno::NODEV)),
+    }
 }
 
 /// setns(2) with a namespace's file, or with a pidfd and all namespaces of that process that are wanted.

@@ -40,9 +40,11 @@ pub(super) fn set_cpu_affinity(mask: &[u64]) -> Result<(), Failure> {
     }
 }
 
-pub(super) fn switch_user(uid: u32, gid: u32, groups: &[u32]) -> Result<(), Failure> {
+pub(super) fn switch_user(uid: u32, gid: u32, groups: Option<&[u32]>) -> Result<(), Failure> {
     set_keep_capabilities(true).of(Call::Prctl)?;
-    sys::set_groups(groups)?;
+    if let Some(groups) = groups {
+        sys::set_groups(groups)?;
+    }
     let (gid, uid) = (Gid::from_raw(gid), Uid::from_raw(uid));
     set_thread_res_gid(gid, gid, gid).of(Call::Setresgid)?;
     set_thread_res_uid(uid, uid, uid).of(Call::Setresuid)?;

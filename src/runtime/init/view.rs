@@ -9,8 +9,8 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Resolve
 use rustix::fs::{chownat, fstat, fstatfs, mkdirat, mknodat, openat2, statat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_reconfigure, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick, move_mount, open_tree,
 };
 use rustix::process::{Gid, Uid, fchdir};
 
@@ -45,9 +45,11 @@ pub(super) fn bind_mount(
     target: &RootfsPath,
     recursive: bool,
     attributes: &MountAttributes,
+    map_ids: impl FnOnce(&OwnedFd) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let tree = clone_tree(CWD, source, recursive)?;
     set_attributes(&tree, attributes)?;
+    map_ids(&tree)?;
     match file_type(&fstat(&tree).of(Call::Fstat)?) {
         FileType::Directory => make_directory(target)?,
         _ => make_file(target)?,
@@ -79,8 +81,19 @@ pub(super) fn set_mount_propagation(target: &RootfsPath, flags: u64) -> Result<(
     sys::set_propagation(&target.path, flags)
 }
 
-pub(super) fn change_mount(target: &RootfsPath, attributes: &MountAttributes) -> Result<(), Failure> {
-    set_attributes(&open_path(&target.path, ResolveFlags::empty())?, attributes)
+pub(super) fn change_mount(
+    target: &RootfsPath,
+    parameters: &[FsParameter],
+    attributes: &MountAttributes,
+) -> Result<(), Failure> {
+    let place = open_path(&target.path, ResolveFlags::empty())?;
+    if !parameters.is_empty() {
+        let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+        let context = fspick(&place, c"", flags).of(Call::Fspick)?;
+        configure(&context, parameters)?;
+        fsconfig_reconfigure(&context).of(Call::Fsconfig)?;
+    }
+    set_attributes(&place, attributes)
 }
 
 pub(super) fn make_device(
@@ -171,16 +184,20 @@ pub(super) fn show_terminal(terminal: BorrowedFd<'_>, console: &RootfsPath) -> R
 fn new_mount(new: &Filesystem) -> Result<OwnedFd, Failure> {
     let context = fsopen(new.fstype.as_c_str(), FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen)?;
     fsconfig_set_string(&context, c"source", new.source.as_c_str()).of(Call::Fsconfig)?;
-    for parameter in &new.parameters {
-        match parameter {
-            FsParameter::Flag(flag) => fsconfig_set_flag(&context, flag.as_c_str()),
-            FsParameter::Value(key, value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str()),
-        }
-        .of(Call::Fsconfig)?;
-    }
+    configure(&context, &new.parameters)?;
     fsconfig_create(&context).of(Call::Fsconfig)?;
     let flags = MountAttrFlags::from_bits_retain(new.attributes as u32);
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).of(Call::Fsmount)
+}
+
+fn configure(context: &OwnedFd, parameters: &[FsParameter]) -> Result<(), Failure> {
+    parameters.iter().try_for_each(|parameter| {
+        match parameter {
+            FsParameter::Flag(flag) => fsconfig_set_flag(context, flag.as_c_str()),
+            FsParameter::Value(key, value) => fsconfig_set_string(context, key.as_c_str(), value.as_c_str()),
+        }
+        .of(Call::Fsconfig)
+    })
 }
 
 fn make_file(target: &RootfsPath) -> Result<(), Failure> {

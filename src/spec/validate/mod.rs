@@ -1,6 +1,7 @@
 //! What the runtime specification forbids, and what glassbox does not support, each refused with the field's path.
 
 mod hooks;
+mod ids;
 mod namespaces;
 mod process;
 
@@ -33,10 +34,15 @@ pub(super) fn validate(spec: &Spec, warnings: &mut Vec<String>) -> Result<(), Sp
     }
     hooks::check(spec)?;
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        validate_mount(index, mount)?;
+        validate_mount(index, mount, warnings)?;
+    }
+    if spec.annotations().iter().flatten().any(|(name, _)| name.is_empty()) {
+        return Err(invalid("annotations", "an annotation has the empty name"));
     }
     let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "is required on Linux"))?;
+    text("linux.mountLabel", linux.mount_label().as_deref().unwrap_or_default())?;
     namespaces::check(spec, linux)?;
+    ids::check(spec, linux)?;
     resources(linux, warnings)
 }
 
@@ -66,16 +72,15 @@ fn version(version: &str) -> Result<(), SpecError> {
 fn unsupported(spec: &Spec) -> Result<(), SpecError> {
     let linux = spec.linux().as_ref();
     let resources = linux.and_then(|linux| linux.resources().as_ref());
-    let asks: [(&str, bool); 10] = [
+    let flags = linux.and_then(|linux| linux.personality().as_ref()?.flags().as_ref());
+    let asks: [(&str, bool); 8] = [
         ("solaris", spec.solaris().is_some()),
         ("windows", spec.windows().is_some()),
         ("vm", spec.vm().is_some()),
         ("zos", spec.zos().is_some()),
-        ("linux.mountLabel", linux.is_some_and(|l| l.mount_label().as_ref().is_some_and(|l| !l.is_empty()))),
         ("linux.intelRdt", linux.is_some_and(|l| l.intel_rdt().is_some())),
         ("linux.memoryPolicy", linux.is_some_and(|l| l.memory_policy().is_some())),
-        ("linux.personality", linux.is_some_and(|l| l.personality().is_some())),
-        ("linux.netDevices", linux.is_some_and(|l| l.net_devices().as_ref().is_some_and(|map| !map.is_empty()))),
+        ("linux.personality.flags", flags.is_some_and(|flags| !flags.is_empty())),
         (
             "linux.resources.network",
             resources.and_then(|r| r.network().as_ref()).is_some_and(|n| *n != Default::default()),
@@ -87,7 +92,7 @@ fn unsupported(spec: &Spec) -> Result<(), SpecError> {
     }
 }
 
-fn validate_mount(index: usize, mount: &Mount) -> Result<(), SpecError> {
+fn validate_mount(index: usize, mount: &Mount, warnings: &mut Vec<String>) -> Result<(), SpecError> {
     let field = |name: &str| format!("mounts[{index}].{name}");
     let destination = mount.destination().to_string_lossy();
     text(&field("destination"), &destination)?;
@@ -114,8 +119,9 @@ fn validate_mount(index: usize, mount: &Mount) -> Result<(), SpecError> {
     for option in mount.options().iter().flatten() {
         text(&field("options"), option)?;
     }
-    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
-        return Err(SpecError::Unsupported { field: field("uidMappings") });
+    if !destination.starts_with('/') {
+        warnings
+            .push(format!("{}: {destination:?} is no absolute path, and is taken from the root", field("destination")));
     }
     Ok(())
 }

@@ -20,10 +20,6 @@ pub(super) fn check(spec: &Spec, linux: &Linux) -> Result<(), SpecError> {
         if !path.starts_with('/') {
             return Err(invalid(format!("{field}.path"), format!("{path:?} is not an absolute path")));
         }
-        // The rootfs is looked up in the runtime's own mount namespace.
-        if namespace.typ() == LinuxNamespaceType::Mount {
-            return Err(SpecError::Unsupported { field: format!("{field}.path of a \"mount\" namespace") });
-        }
     }
     let find = |typ| list.iter().find(|namespace| namespace.typ() == typ);
     let has = |typ| find(typ).is_some();
@@ -52,7 +48,36 @@ pub(super) fn check(spec: &Spec, linux: &Linux) -> Result<(), SpecError> {
         }
     }
     time_offsets(linux, new(LinuxNamespaceType::Time))?;
+    net_devices(linux, has(LinuxNamespaceType::Network))?;
     linux.sysctl().iter().flatten().try_for_each(|(key, value)| sysctl(key, value, has))
+}
+
+/// Devices go into a network namespace of the container's, under names that the kernel takes (dev_valid_name) and nobody else
+/// there has.
+fn net_devices(linux: &Linux, has_network: bool) -> Result<(), SpecError> {
+    let is_name = |name: &str| {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !['/', ':', '%'].contains(&c);
+        (1..16).contains(&name.len()) && name != "." && name != ".." && name.chars().all(plain)
+    };
+    let mut taken = vec!["lo"];
+    for (name, device) in linux.net_devices().iter().flatten() {
+        let field = format!("linux.netDevices[{name:?}]");
+        if !has_network {
+            return Err(invalid(field, "needs a \"network\" namespace to be moved into"));
+        }
+        let inside = device.name().as_deref().filter(|inside| !inside.is_empty()).unwrap_or(name);
+        if let Some(wrong) = [name, inside].into_iter().find(|name| !is_name(name)) {
+            return Err(invalid(
+                field,
+                format!("{wrong:?} is no name of a network device: 1 to 15 letters without / : %"),
+            ));
+        }
+        if taken.contains(&inside) {
+            return Err(invalid(format!("{field}.name"), format!("{inside:?} is the name of another device there")));
+        }
+        taken.push(inside);
+    }
+    Ok(())
 }
 
 /// The clocks that time_namespaces(7) lets run apart.
