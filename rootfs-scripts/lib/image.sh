@@ -8,7 +8,11 @@ readonly BASE_PACKAGES="base-files base-passwd bash busybox-static containernetw
 
 # What the tests of tests/engines have beside them.
 # shellcheck disable=SC2034  # read by vm
-readonly ENGINE_PACKAGES="bsdutils ca-certificates catatonit containerd docker.io netavark podman"
+readonly ENGINE_PACKAGES="bsdutils buildah ca-certificates catatonit containerd docker.io netavark podman umoci"
+
+# What there is with systemd as process 1.
+# shellcheck disable=SC2034  # read by vm
+readonly SYSTEMD_PACKAGES="dbus systemd"
 
 # What there is with systemd as process 1.
 # shellcheck disable=SC2034  # read by vm

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::engine::{Engine, image, install};
 use crate::same;
-use crate::support::{machine, wait_until};
+use crate::support::{machine, sh, wait_until};
 
 const SNIPPET: &str = include_str!("../../contrib/engines/containers.conf");
 
@@ -100,4 +100,38 @@ fn podman_checks_health() {
     podman.ok(&["exec", "well", "touch", "/ill"]);
     assert_eq!(podman.run(&["healthcheck", "run", "well"]).status, 1);
     podman.ok(&["rm", "-f", "-t", "0", "well"]);
+}
+
+/// podman of a user without root: it makes a user namespace of the user's ids, and runs us as root of that.
+#[test]
+fn podman_of_an_ordinary_user_runs_containers() {
+    podman();
+    let machine = machine();
+    let home = machine.directory().join("home");
+    let dir = home.display();
+    let given = sh(&format!(
+        "chmod 755 {}; mkdir -p {dir}/run && chown -R 1000:1000 {dir} && chmod 700 {dir}/run; \
+         for file in /etc/subuid /etc/subgid; do echo learner:100000:65536 >$file; done",
+        machine.directory().display()
+    ));
+    assert_eq!(given.status, 0, "{given:?}");
+    let podman = |words: &str| {
+        sh(&format!(
+            "cd {dir}; exec setpriv --reuid 1000 --regid 1000 --clear-groups env -i PATH=/usr/bin:/bin:/usr/sbin HOME={dir} \
+             XDG_RUNTIME_DIR={dir}/run podman --storage-driver vfs --cgroup-manager cgroupfs --events-backend file {words}"
+        ))
+    };
+    let imported = podman(&format!("import {} box", image()));
+    assert_eq!(imported.status, 0, "{imported:?}");
+    let ran =
+        podman("run --rm --network none --user 5:6 box sh -c 'id -u; cat /proc/self/uid_map | tr -s \" \"; exit 7'");
+    assert_eq!((ran.status, ran.stdout.as_str()), (7, "5\n 0 1000 1\n 1 100000 65536\n"), "{ran:?}");
+    let kept = podman("run -d --name stays --network none box sleep 300");
+    assert_eq!(kept.status, 0, "{kept:?}");
+    let inside = podman("exec stays sh -c 'cat /proc/1/comm'");
+    assert_eq!((inside.status, inside.stdout.as_str()), (0, "sleep\n"), "{inside:?}");
+    assert_eq!(podman("inspect --format '{{.OCIRuntime}}' stays").stdout, "glassbox\n");
+    assert_eq!(podman("rm -f -t 0 stays").status, 0);
+    // It keeps its user namespace by a process that sleeps, until it is told to let go.
+    assert_eq!(podman("system migrate").status, 0);
 }
