@@ -14,10 +14,6 @@ readonly ENGINE_PACKAGES="bsdutils buildah ca-certificates catatonit containerd 
 # shellcheck disable=SC2034  # read by vm
 readonly SYSTEMD_PACKAGES="dbus systemd"
 
-# What there is with systemd as process 1.
-# shellcheck disable=SC2034  # read by vm
-readonly SYSTEMD_PACKAGES="dbus systemd"
-
 # image KERNEL PACKAGES: sets $image to the directory with disk.ext4, vmlinuz and release, made now if need be.
 image() {
     local list
