@@ -130,9 +130,10 @@ fn part(volume: &Path, below: &str, place: &Path) -> Result<PathBuf, PodError> {
     Ok(place.to_path_buf())
 }
 
-/// Makes the directories with the mode of the volume itself, as the kubelet does, whatever our umask.
+/// Makes the directories with the mode of the volume itself, as the kubelet does, whatever our umask. The bit that hands the volume's
+/// group on (setgid) comes from the directory above by itself; mkdir(2) takes none.
 fn make_like(root: &Root, volume: &Path, below: &str) -> Result<pathrs::Handle, pathrs::error::Error> {
-    let mode = fs::metadata(volume).map_or(0o750, |found| found.permissions().mode() & 0o7777);
+    let mode = fs::metadata(volume).map_or(0o750, |found| found.permissions().mode() & 0o1777);
     let ours = rustix::process::umask(rustix::fs::Mode::empty());
     let made = root.mkdir_all(below, &fs::Permissions::from_mode(mode));
     rustix::process::umask(ours);
