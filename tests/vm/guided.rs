@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
-use super::support::{Machine, machine, run, sh, wait_until};
+use super::support::{Machine, machine, run, sh};
 
 /// A learner at a terminal.
 struct Learner {
@@ -287,13 +287,13 @@ fn in_panes_an_unforeseen_way_counts_and_keys_words_and_sizes_do_what_they_say()
     learner.shows("Hint 2 of 3");
     // Ctrl-C, Ctrl-Z and jobs are the shell's.
     learner.types("sleep 1000");
-    wait_until("the job runs", || sh("pgrep -x sleep").status == 0);
+    assert!(comes(|| sh("pgrep -x sleep").status == 0), "the job runs");
     learner.presses("\x1a");
     learner.shows("Stopped");
     learner.types("fg");
-    wait_until("the job goes on", || sh("ps -o stat= -C sleep | grep -q '^S+'").status == 0);
+    assert!(comes(|| sh("ps -o stat= -C sleep | grep -q '^S+'").status == 0), "the job goes on");
     learner.presses("\x03");
-    wait_until("the job ends", || sh("pgrep -x sleep").status != 0);
+    assert!(comes(|| sh("pgrep -x sleep").status != 0), "the job ends");
     // Not the shown commands, and as good.
     learner.types("clear; cd $CG && printf 50331648 | dd of=memory.max status=none");
     learner.shows("[ok] $CG/memory.max: 50331648 (48M)");
@@ -316,8 +316,9 @@ fn in_panes_an_unforeseen_way_counts_and_keys_words_and_sizes_do_what_they_say()
     learner.presses("\x07z\x07z\x07n");
     learner.shows("== 3/3 Die together");
     learner.presses("echo put aside\x07s");
-    learner.shows("All steps done");
-    learner.presses("\x07\x1b[6~\x1b[6~");
+    learner.shows("Step 3 of 3 done.");
+    learner.presses("\x07z\x07z");
+    learner.shows("== All steps done =");
     learner.shows("Your prediction: it slows down but finishes");
     learner.types("exit");
     learner.sees("Cleaned up");
@@ -365,7 +366,7 @@ fn a_signal_at_any_step_gives_the_terminal_back_and_leaves_nothing() {
     let mut learner = Learner::in_panes(&machine, (80, 24), &["mem-oom"]);
     learner.shows("[mem-oom 1/3] # ");
     learner.types("setsid sleep 1000 &");
-    wait_until("it sleeps", || sh("pgrep -x sleep").status == 0);
+    assert!(comes(|| sh("pgrep -x sleep").status == 0), "it sleeps");
     learner.signal(Signal::SIGKILL);
     learner.child.wait().unwrap();
     let mut next = Learner::in_panes(&machine, (80, 24), &["pids"]);

@@ -104,7 +104,8 @@ impl<'l> Board<'l> {
             let files = self.teller.lab.steps.get(step).map_or(&[][..], |step| &step.plot);
             self.meters = Meters::of(files);
         }
-        self.seen = seen;
+        // After the last step there is nothing to wait for, and much to read.
+        self.seen = if step < self.teller.lab.steps.len() { seen } else { Vec::new() };
         let mut new: Vec<_> = told.into_iter().filter(shown).collect();
         if new.is_empty() {
             return;

@@ -331,6 +331,15 @@ mod tests {
     }
 
     #[test]
+    fn after_the_last_step_the_words_have_all_the_room() {
+        let lab = lab();
+        let mut board = board(&lab, Lang::En);
+        board.hear(vec![Told::Done(2), Told::Finished], 3, seen());
+        let shown = screen(&mut board, (80, 24), "C.UTF-8", true);
+        assert!(shown.contains("== All steps done =") && !shown.contains("what the kernel shows now"), "{shown}");
+    }
+
+    #[test]
     fn panes_stand_where_there_is_room() {
         assert!(fits((80, 24)) && fits((0, 0)) && !fits((59, 24)) && !fits((80, 19)));
         let stacked = areas((80, 24), Zoom::Both, true);
