@@ -110,19 +110,26 @@ pub fn set(unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
 pub fn stop(unit: &str) -> Result<(), SystemdError> {
     let failed = |answer: String| SystemdError { call: format!("StopUnit({unit:?})"), answer };
     let client = SystemdClient::new(unit, Vec::new()).map_err(|error| failed(error.to_string()))?;
+    let stop = || match client.stop() {
+        // It was there to be stopped and went by itself before it could be forgotten.
+        Err(error) if !error.to_string().contains("NoSuchUnit") => Err(failed(error.to_string())),
+        Ok(()) | Err(_) => Ok(()),
+    };
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        match client.stop() {
-            // It was there to be stopped and went by itself before it could be forgotten.
-            Err(error) if !error.to_string().contains("NoSuchUnit") => return Err(failed(error.to_string())),
-            Ok(()) | Err(_) if !client.exists() => return Ok(()),
-            Ok(()) | Err(_) => {}
-        }
+    let mut asked = Instant::now();
+    stop()?;
+    while client.exists() {
         if Instant::now() > deadline {
             return Err(failed(format!("the unit is still there after {} s", PATIENCE.as_secs())));
         }
+        // Asked too often it never goes: to stop a slice loads it, and what was just loaded exists.
+        if asked.elapsed() > Duration::from_millis(200) {
+            asked = Instant::now();
+            stop()?;
+        }
         sleep(Duration::from_millis(5));
     }
+    Ok(())
 }
 
 /// The cgroup of a process; none where the process is gone.

@@ -52,9 +52,9 @@ pub fn make(home: &Home, record: &Record) -> Result<Vec<String>, PodError> {
 /// likes. Another cgroup is made by hand.
 fn start_slice(directory: &Path, writes: &[CgroupWrite]) -> Result<(), PodError> {
     let Some(unit) = systemd::unit_of(directory) else { return Ok(()) };
-    let mut properties = vec![Property::new("DefaultDependencies", Value::Bool(false))];
+    // Nothing that cannot be set on a slice that runs already: other pods are in it.
     let accounting = ["CPUAccounting", "IOAccounting", "MemoryAccounting", "TasksAccounting"];
-    properties.extend(accounting.map(|name| Property::new(name, Value::Bool(true))));
+    let mut properties: Vec<_> = accounting.map(|name| Property::new(name, Value::Bool(true))).into();
     properties.extend(scope::of_writes(writes));
     Ok(systemd::start_slice(unit, directory, &properties)?)
 }
