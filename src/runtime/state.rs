@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::error::RuntimeError;
@@ -153,17 +155,33 @@ impl Store {
         self.open(id)
     }
 
-    /// Opens and locks the directory of a container.
+    /// Opens and locks the directory of a container. Whoever has it may be waiting for a hook without end: nobody waits for
+    /// that longer than a minute.
     pub fn open(&self, id: &ContainerId) -> Result<Entry, RuntimeError> {
-        let entry = self.peek(id)?;
-        let what = || format!("lock the state directory {:?}", entry.path);
-        flock(&entry.directory, FlockOperation::LockExclusive)
-            .map_err(|errno| RuntimeError::io(what(), &errno.into()))?;
-        // Whoever held the lock may have deleted the container.
-        if !entry.path.is_dir() {
-            return Err(RuntimeError::NotFound(id.to_string()));
+        self.open_within(id, Duration::from_secs(60))
+    }
+
+    fn open_within(&self, id: &ContainerId, patience: Duration) -> Result<Entry, RuntimeError> {
+        let begun = Instant::now();
+        loop {
+            let entry = self.peek(id)?;
+            match flock(&entry.directory, FlockOperation::NonBlockingLockExclusive) {
+                // Whoever held the lock may have deleted the container, and somebody else made another of that name.
+                Ok(()) if entry.is_still_there() => return Ok(entry),
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) if begun.elapsed() < patience => std::thread::sleep(Duration::from_millis(2)),
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(RuntimeError::Call {
+                        what: format!("lock the container {id}"),
+                        cause: format!("another command has worked on it for {} s; end that one", patience.as_secs()),
+                    });
+                }
+                Err(errno) => {
+                    let what = format!("lock the state directory {:?}", entry.path);
+                    return Err(RuntimeError::io(what, &errno.into()));
+                }
+            }
         }
-        Ok(entry)
     }
 
     /// Opens the directory of a container to look at it, without a lock: every file in it is replaced whole.
@@ -191,6 +209,12 @@ impl Store {
 }
 
 impl Entry {
+    /// Whether the name still leads to the directory that is open.
+    fn is_still_there(&self) -> bool {
+        let same = |named: &Metadata, open: &Metadata| (named.dev(), named.ino()) == (open.dev(), open.ino());
+        matches!((fs::metadata(&self.path), self.directory.metadata()), (Ok(named), Ok(open)) if same(&named, &open))
+    }
+
     /// Replaces the record.
     pub fn write(&self, record: &Record) -> Result<(), RuntimeError> {
         self.prepare(record)?;
@@ -297,5 +321,39 @@ impl Entry {
             Some(1) => Status::Paused,
             _ => Status::Running,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_and_not_without_end() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Store::new(root.path().to_path_buf());
+        let id = ContainerId::new("web").expect("an id");
+        let held = store.create(&id).expect("it is new");
+        let error = store.open_within(&id, Duration::ZERO).expect_err("somebody has it").to_string();
+        assert!(error.contains("lock the container web") && error.contains("another command"), "{error}");
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| store.open_within(&id, Duration::from_secs(20)).map(|entry| entry.path));
+            std::thread::sleep(Duration::from_millis(20));
+            drop(held);
+            assert_eq!(waits.join().expect("no panic").expect("it is free"), root.path().join("web"));
+        });
+    }
+
+    #[test]
+    fn who_waited_for_one_that_was_deleted_gets_the_next_of_its_name_or_none() {
+        let root = tempfile::tempdir().expect("a directory");
+        let store = Store::new(root.path().to_path_buf());
+        let id = ContainerId::new("web").expect("an id");
+        let stale = store.create(&id).expect("it is new");
+        fs::rename(root.path().join("web"), root.path().join("gone")).expect("ours");
+        assert!(!stale.is_still_there());
+        assert!(matches!(store.open(&id), Err(RuntimeError::NotFound(_))));
+        let next = store.create(&id).expect("the name is free");
+        assert!(next.is_still_there() && !stale.is_still_there());
     }
 }

@@ -145,6 +145,25 @@ fn of_eight_creates_of_one_id_one_wins_and_seven_are_told() {
     }
 }
 
+/// Between clone3 and its word to go on, the process has copies of what its parent has open, the container's lock among them.
+#[test]
+fn a_process_whose_parent_is_killed_before_its_first_word_does_not_wait_for_it() {
+    let machine = machine();
+    let bundle = machine.bundle("orphan");
+    // A call that the parent alone makes, in just that time.
+    bundle.edit(|config| config["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 5}));
+    for verb in ["create", "run"] {
+        let mut killed = Command::new("strace");
+        killed.args(["-o", "/dev/null", "-e", "trace=sched_setattr", "-e", "inject=sched_setattr:signal=KILL"]);
+        killed.arg(machine.binary()).args([verb, "--bundle", bundle.path(), "orphan"]).stdin(Stdio::null());
+        let ended = killed.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace");
+        assert!(!ended.success(), "{verb} was killed on its way");
+        let deleted = machine.to_files(&["delete", "--force", "orphan"]);
+        assert_eq!((deleted.status, deleted.stderr.as_str()), (0, ""), "{verb}");
+        machine.assert_clean();
+    }
+}
+
 /// kill -9 at any instant of what changes a container: `delete --force` leaves nothing.
 #[test]
 fn what_a_kill_9_leaves_delete_force_removes() {
