@@ -30,6 +30,10 @@ fn pause() {
     rustc.args(
         ["-nostartfiles", "-nostdlib", "-static", "-Wl,--build-id=none"].map(|word| format!("-Clink-arg={word}")),
     );
+    // On musl rustc would add start files of its own (rustc book, "link-self-contained").
+    if env::var_os("CARGO_CFG_TARGET_ENV").is_some_and(|name| name == "musl") {
+        rustc.arg("-Clink-self-contained=no");
+    }
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
         let mut word = std::ffi::OsString::from("-Clinker=");
         word.push(linker);
