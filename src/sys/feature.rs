@@ -35,7 +35,7 @@ pub fn clone_into_cgroup() -> Result<(), Errno> {
 /// hypervisor holds the processor's extensions.
 pub fn make_vm(kvm: BorrowedFd<'_>) -> Result<(), Errno> {
     /// _IO(KVMIO, 0x01)
-    const KVM_CREATE_VM: libc::c_ulong = 0xae01;
+    const KVM_CREATE_VM: libc::Ioctl = 0xae01;
     // SAFETY: this ioctl takes a number; on another device than KVM's it is refused with ENOTTY.
     match unsafe { libc::ioctl(kvm.as_raw_fd(), KVM_CREATE_VM, 0) } {
         -1 => Err(last_errno()),
