@@ -250,9 +250,12 @@ impl<'l> Panes<'_, 'l> {
     }
 
     fn key(&mut self, key: Key) -> io::Result<()> {
-        let leave = std::mem::replace(&mut self.board.bar, Bar::Keys) == Bar::Leave;
+        // The answer to a question is no key for the lesson: `n` is no, and skips no step.
+        if std::mem::replace(&mut self.board.bar, Bar::Keys) == Bar::Leave {
+            self.leaves = key == Key::Letter(b'y');
+            return Ok(());
+        }
         match key {
-            Key::Letter(b'y') if leave => self.leaves = true,
             Key::Prefix => self.board.bar = Bar::Now,
             Key::Up | Key::Down | Key::PageUp | Key::PageDown => self.board.scroll(key, self.page),
             Key::Letter(b'h') => self.say("hint")?,
