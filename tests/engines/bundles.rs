@@ -32,7 +32,9 @@ fn starts(machine: &Machine, bundle: &Path, before: &str) {
     let line = format!("{before}{RUNTIME} run --bundle {} made", bundle.display());
     let ran =
         run(std::process::Command::new("script").args(["-qec", &line, "/dev/null"]).current_dir(machine.directory()));
-    let said: Vec<_> = ran.stdout.lines().filter(|line| !line.starts_with("warning: ")).map(str::trim_end).collect();
+    // script(1) types a NUL at the end of its own input, which the terminal shows as ^@.
+    let stdout = ran.stdout.replace("^@", "");
+    let said: Vec<_> = stdout.lines().filter(|line| !line.starts_with("warning: ")).map(str::trim_end).collect();
     assert_eq!((ran.status, said), (7, vec!["0", "/work", "me", "/dev/pts/0"]), "{ran:?}");
     let after = fs::read_to_string(bundle.join("config.json")).expect("it is there");
     assert_eq!(config, after, "it was started unchanged");
@@ -85,6 +87,7 @@ fn buildah_runs_with_glassbox_and_what_it_commits_becomes_a_bundle() {
     buildah.ok(&["commit", "--quiet", &name, &format!("oci:{target}:box")]);
     let bundle = machine.directory().join("bundle").display().to_string();
     GLASSBOX.ok(&["image", "bundle", &format!("{target}:box"), &bundle]);
-    assert_eq!(GLASSBOX.on_a_terminal(&["run", "--bundle", &bundle, "made"]), "made\r\n");
+    let said = GLASSBOX.on_a_terminal(&["run", "--bundle", &bundle, "made"]);
+    assert_eq!(said.replace("^@", ""), "made\r\n", "but for the NUL that script(1) types at the end of its input");
     buildah.ok(&["rm", &name]);
 }
