@@ -40,7 +40,8 @@ tools:
 .PHONY: lint
 lint: ## format, clippy and shellcheck, warnings denied
 	cargo fmt --check
-	cargo clippy --target $(TARGET) --all-targets --test vm --test engines -- -D warnings
+	cargo clippy --target $(TARGET) --all-targets -- -D warnings
+	cargo clippy --target $(TARGET) --test vm --test engines -- -D warnings
 	shellcheck --external-sources --check-sourced $(SCRIPTS)
 
 .PHONY: test-host

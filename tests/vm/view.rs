@@ -149,7 +149,8 @@ fn an_ordinary_user_sees_what_may_be_seen_and_is_told_the_rest() {
 /// A container that burns its half CPU and then outgrows its memory.
 fn burning(machine: &Machine, id: &str) {
     let bundle = machine.bundle(id);
-    let script = "while :; do :; done & sleep 3; x=x; while :; do x=$x$x; done & wait";
+    // The tail of an endless line fills memory, and quickly, on a slow machine too.
+    let script = "while :; do :; done & sleep 2; tail /dev/zero & wait";
     bundle.args(&["sh", "-c", script]);
     bundle.edit(|config| {
         config["linux"]["resources"]["memory"] = json!({"limit": 33554432, "swap": 33554432});
