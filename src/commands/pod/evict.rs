@@ -40,10 +40,11 @@ pub struct Args {
     #[arg(long)]
     pub watch: bool,
     /// A KubeletConfiguration with the thresholds [default: kubelet's own defaults]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub kubelet_config: Option<std::path::PathBuf>,
     /// Milliseconds between two looks
-    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 10_000, conflicts_with = "dry_run")]
+    #[arg(value_parser = clap::value_parser!(u64).range(10..=600_000))]
     pub interval: u64,
 }
 
