@@ -3,7 +3,7 @@
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 # One set of flags and one target directory for all work, so that nothing is compiled twice. With --target the flags do not
 # reach build scripts and procedural macros, which cannot be static.
-export RUSTFLAGS ?= -C target-feature=+crt-static
+export RUSTFLAGS ?= -C target-feature=+crt-static -C relocation-model=static
 # The second line of `glassbox --version`.
 export GLASSBOX_COMMIT ?= $(shell git describe --always --dirty --abbrev=12 2>/dev/null)
 RELEASE := target/$(TARGET)/release/glassbox

@@ -45,7 +45,8 @@ try_kvm() {
 start_qemu() {
     local image=$1 append name devices=() serial=() arguments
     append="console=ttyS0 root=/dev/nvme0n1 rootfstype=ext4 rootflags=noinit_itable rw init=/glassbox/init glassbox.vm=1 $2"
-    append+=" panic=-1 oops=panic psi=1 mitigations=off tsc=reliable no_timer_check loglevel=6"
+    # A kernel that goes round in circles, which emulation brings about now and then, ends the machine in half a minute.
+    append+=" panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=15 psi=1 mitigations=off tsc=reliable no_timer_check loglevel=6"
     devices=(-chardev "file,id=control,path=/dev/fd/3" -device "virtserialport,chardev=control,name=control")
     for name in stdout stderr files; do
         [ -p "$run/$name" ] || continue
@@ -171,7 +172,7 @@ explain_end() {
 say_end() {
     {
         echo "--- kernel log, last lines ---"
-        tr -d '\r' <"$run/kernel.log" | tail -n 40
+        tr -d '\r' <"$run/kernel.log" | tail -n 80
         cat "$run/qemu.log"
         echo "------------------------------"
         printf '%s: %s\n  hint: %s\n' "${0##*/}" "$1" "$2"

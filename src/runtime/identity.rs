@@ -43,7 +43,8 @@ pub fn open(process: &Identity) -> Result<Option<OwnedFd>, Errno> {
     let Some(pid) = Pid::from_raw(process.pid) else { return Ok(None) };
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => Ok(Some(pidfd).filter(|_| is_alive(process))),
-        Err(Errno::SRCH) => Ok(None),
+        // EINVAL: it is being buried while we look, has a number still but is the leader of no thread group any more.
+        Err(Errno::SRCH | Errno::INVAL) => Ok(None),
         Err(errno) => Err(errno),
     }
 }

@@ -41,7 +41,7 @@ pub fn machine() -> Machine {
         "this test changes mounts, cgroups and network devices, so it runs in the test VM only: rootfs-scripts/vm test"
     );
     let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    Machine { before: Some(Residue::now()), directory: tempfile::tempdir().expect("/tmp is writable"), _turn: turn }
+    Machine { before: Some(Residue::settled()), directory: tempfile::tempdir().expect("/tmp is writable"), _turn: turn }
 }
 
 /// The machine, held by one test. Dropped, it fails the test if anything of the test's is left behind.
@@ -196,14 +196,23 @@ pub fn sh(line: &str) -> Output {
     run(Command::new("sh").args(["-c", line]))
 }
 
-/// Waits until something holds, for at most ten seconds (the VM may be emulated).
+/// How long something may take that needs a moment: the VM may be emulated, and have half a CPU.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the dead may take to be buried, and what was theirs to go.
+const BURIAL: Duration = Duration::from_secs(6);
+
+/// How a process that has ended stands in a [`Residue`].
+const ZOMBIE: &str = " (zombie)";
+
+/// Waits until something holds, for at most twenty seconds.
 ///
 /// # Panics
 /// When it does not hold by then, naming `what`.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < deadline, "not within ten seconds: {what}");
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -225,10 +234,22 @@ impl Residue {
         Self(found)
     }
 
-    /// What is there now and was not when `self` was taken, or the other way round. What dies is given two seconds: a
-    /// killed process and its cgroup go a moment after the call that killed it.
+    /// The machine as it is once the dead of an earlier test are buried: their parents may take a moment for that.
+    pub fn settled() -> Self {
+        let deadline = Instant::now() + BURIAL;
+        loop {
+            let now = Self::now();
+            if Instant::now() > deadline || !now.0.iter().any(|line| line.ends_with(ZOMBIE)) {
+                return now;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What is there now and was not when `self` was taken, or the other way round. What dies is given time: a killed
+    /// process and its cgroup go a moment after the call that killed it.
     pub fn left_behind(&self) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + BURIAL;
         loop {
             let now = Self::now();
             let mut different: Vec<_> = now.0.difference(&self.0).map(|line| format!("+ {line}")).collect();
@@ -277,7 +298,7 @@ fn processes() -> Vec<String> {
         let mut fields = rest.split(' ');
         let (state, parent) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         if pid != 2 && parent != "2" && pid != std::process::id() {
-            let zombie = if state == "Z" { " (zombie)" } else { "" };
+            let zombie = if state == "Z" { ZOMBIE } else { "" };
             found.push(format!("process {name}){zombie}"));
         }
     }
