@@ -80,8 +80,7 @@ pub fn create(
         Err(error) => {
             // A cgroup that was not ours to take stays untouched.
             (record.cgroup, record.made_cgroups) = own_cgroups(plan, done);
-            if matches!(error, RuntimeError::HostStep { errno: Errno::EXIST, .. }) && record.unit.is_some() {
-                // A unit of that name is there already: it is somebody else's.
+            if unit_is_taken(plan, &error) {
                 (record.cgroup, record.unit) = (None, None);
             }
             // The first error is the one to tell; what cannot be undone now, `delete --force` will undo.
@@ -89,6 +88,14 @@ pub fn create(
             Err(error)
         }
     }
+}
+
+/// Whether the start failed because a unit of that name is there already: then it is somebody else's. Of other steps the
+/// same errno says nothing of the unit, which is ours by then.
+fn unit_is_taken(plan: &Plan, error: &RuntimeError) -> bool {
+    let RuntimeError::HostStep { number, errno: Errno::EXIST, .. } = error else { return false };
+    let failed = plan.beside_numbered().find(|step| step.number == *number);
+    failed.is_some_and(|step| matches!(step.step, HostStep::StartScope { .. }))
 }
 
 fn bring_up(
@@ -342,4 +349,44 @@ pub(super) fn read(entry: &Entry, id: &ContainerId) -> Result<Record, RuntimeErr
 
 pub(super) fn wrong_state(verb: &'static str, id: &ContainerId, status: Status) -> RuntimeError {
     RuntimeError::WrongState { verb, id: id.to_string(), status }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use super::*;
+    use crate::plan::Clone3;
+
+    /// A start beside whose process a scope is started, and then a device moved.
+    fn scoped() -> Plan {
+        let scope =
+            HostStep::StartScope { unit: "web.scope".into(), path: "/c/web.scope".into(), properties: Vec::new() };
+        let device = HostStep::MoveNetDevice { name: "eth1".into(), inside: "eth0".into(), namespace: None };
+        Plan {
+            id: "web".into(),
+            clone: Clone3 { namespaces: 0, cgroup: None },
+            host: Vec::new(),
+            between: Vec::new(),
+            beside: vec![Planned::new(scope, "--systemd-cgroup"), Planned::new(device, "linux.netDevices")],
+            hooks: Vec::new(),
+            init: vec![Planned::new(
+                plan::InitStep::Execute { candidates: Vec::<CString>::new(), args: Vec::new(), env: Vec::new() },
+                "process.args",
+            )],
+            left_out: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_unit_is_somebody_elses_where_its_own_start_says_so_and_not_another_step() {
+        let plan = scoped();
+        let numbers: Vec<_> = plan.beside_numbered().map(|step| step.number).collect();
+        let failed =
+            |number, errno| RuntimeError::HostStep { number, step: String::new(), cause: String::new(), errno };
+        assert!(unit_is_taken(&plan, &failed(numbers[0], Errno::EXIST)));
+        assert!(!unit_is_taken(&plan, &failed(numbers[0], Errno::IO)), "systemd said something else");
+        assert!(!unit_is_taken(&plan, &failed(numbers[1], Errno::EXIST)), "the device is there, the unit is ours");
+        assert!(!unit_is_taken(&plan, &RuntimeError::NotRunning));
+    }
 }
