@@ -141,6 +141,12 @@ fn resources(linux: &Linux, warnings: &mut Vec<String>) -> Result<(), SpecError>
                 warnings.push(format!("linux.resources.memory.{name}: cgroup v2 has no such limit, ignored"));
             }
         }
+        if memory.use_hierarchy() == Some(false) {
+            warnings.push(
+                "linux.resources.memory.useHierarchy: cgroup v2 always counts what is below a cgroup, ignored"
+                    .to_string(),
+            );
+        }
         if memory.disable_oom_killer() == Some(true) {
             let message = "true: cgroup v2 cannot switch the OOM killer off";
             return Err(invalid("linux.resources.memory.disableOOMKiller", message));
