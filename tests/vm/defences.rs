@@ -10,9 +10,10 @@
 //! | our executable cannot be written | `our_own_executable_cannot_be_written_…`, `a_program_without_a_file_runs_from_…` |
 //! | nobody inside looks into us | `a_process_of_ours_is_closed_to_those_without_power_over_it` |
 //! | no descriptor of the host's leaks in | `no_descriptor_of_the_host_gets_in` |
-//! | the working directory lies in the container | `the_working_directory_lies_in_the_container` |
+//! | the working directory lies in the container | `the_working_directory_lies_in_the_container`, `a_working_directory_that_…` |
 //! | exec gives no more than the start did | `exec_is_held_to_what_the_start_was` |
-//! | what is done is on record before it is done | `endurance::what_a_kill_9_leaves_delete_force_removes` |
+//! | what is done is on record before it is done | `what_is_made_is_on_record_before_it_is_made`, `endurance::what_a_kill_9_…` |
+//! | a process goes on once others can find it | `rootless::a_process_that_nobody_could_find_does_not_go_on` |
 //! | a process is more than its number | `a_process_id_that_belongs_to_another_by_now_is_left_alone` |
 //! | a container's cgroup is its own | `cgroups_of_others_are_out_of_reach`, `runtime::a_cgroup_of_somebody_else_is_left_alone` |
 //! | a hook holds nobody up | `a_hook_that_does_not_end_is_ended_with_all_it_started` |
@@ -384,6 +385,28 @@ fn the_working_directory_lies_in_the_container() {
     machine.quiet(&["delete", "--force", "cwd"]);
 }
 
+/// However a working directory came to lie outside: the kernel says so of its name (getcwd(2)), here by strace's hand, and the
+/// program does not get it.
+#[test]
+fn a_working_directory_that_the_kernel_cannot_name_is_refused() {
+    let machine = machine();
+    let bundle = machine.bundle("unreachable");
+    bundle.edit(|config| config["process"]["cwd"] = "/etc".into());
+    bundle.args(&["echo", "it runs"]);
+    // "(unreachable)/"
+    let strace =
+        "strace -f -o /dev/null -e trace=getcwd -e inject=getcwd:poke_exit=@arg1=28756e726561636861626c65292f00";
+    let ran = sh(&format!("{strace} \"$GLASSBOX\" run --bundle {} far </dev/null", bundle.path()));
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("getcwd"), "{}", ran.stderr);
+    bundle.args(&["sleep", "60"]);
+    machine.quiet(&["run", "--detach", "--bundle", bundle.path(), "far"]);
+    let ran = sh(&format!("{strace} \"$GLASSBOX\" exec far echo 'it runs' </dev/null"));
+    assert_eq!((ran.status, ran.stdout.as_str()), (255, ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("getcwd"), "{}", ran.stderr);
+    machine.quiet(&["delete", "--force", "far"]);
+}
+
 #[test]
 fn a_process_id_that_belongs_to_another_by_now_is_left_alone() {
     let machine = machine();
@@ -431,7 +454,9 @@ fn cgroups_of_others_are_out_of_reach() {
         config["linux"]["cgroupsPath"] = "/frozen".into();
     });
     let output = machine.to_files(&["create", "--bundle", bundle.path(), "frozen"]);
-    assert!(output.status == 1 && output.stderr.contains("is frozen"), "{}", output.stderr);
+    fs::write(frozen.join("cgroup.kill"), "1").expect("root may");
+    fs::write(frozen.join("cgroup.freeze"), "0").expect("root may");
+    assert!(output.status == 1 && output.stderr.contains("is frozen"), "{}: {}", output.status, output.stderr);
     fs::remove_dir(frozen).expect("it is empty");
     // Without a cgroup namespace a container sees its own part of the tree, and sees it only.
     bundle.edit(|config| {
@@ -578,9 +603,39 @@ fn a_hook_that_does_not_end_is_ended_with_all_it_started() {
     let bundle = machine.bundle("hook");
     bundle.args(&["true"]);
     // A child of the hook's holds its pipes open, and would outlive it.
-    let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", "sleep 300 & sleep 300"], "timeout": 1}]);
-    bundle.edit(|config| config["hooks"] = json!({"createRuntime": hook}));
-    let begun = std::time::Instant::now();
-    refused(&machine, &bundle, &["hooks.createRuntime[0]"]);
-    assert!(begun.elapsed().as_secs() < 30, "the VM may be slow, but not three hundred seconds: {:?}", begun.elapsed());
+    let hook = |timeout: u32, line: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", line], "timeout": timeout}]);
+    bundle.edit(|config| config["hooks"] = json!({"createRuntime": hook(1, "sleep 300 & sleep 300")}));
+    refused(&machine, &bundle, &["hooks.createRuntime[0]", "killed after its timeout of 1 s"]);
+    // One that leaves the hook's process group is nobody's to end, and nobody's to wait for.
+    let number = machine.directory().join("number");
+    let leaves = format!("setsid sleep 300 & echo $! >{}; exit 3", number.display());
+    for list in ["createRuntime", "startContainer"] {
+        let leaves = if list == "startContainer" { "setsid sleep 300 & exit 3" } else { &leaves };
+        bundle.edit(|config| config["hooks"] = json!({list: hook(60, leaves)}));
+        let output = machine.to_files(&["run", "--detach", "--bundle", bundle.path(), "refused"]);
+        if list == "createRuntime" {
+            // Where the runtime had to be killed there are others to end as well.
+            assert_eq!(sh(&format!("kill -9 $(cat {})", number.display())).status, 0, "it lives");
+        }
+        assert_eq!(output.status, 1, "{list}: {}", output.stderr);
+        assert!(output.stderr.contains(&format!("hooks.{list}[0]: ")), "{list}: {}", output.stderr);
+        assert!(output.stderr.contains("exit status 3"), "{list}: {}", output.stderr);
+        machine.assert_clean();
+    }
+}
+
+/// Killed before there is a process: the cgroup that was made is on record, and `delete` finds it.
+#[test]
+fn what_is_made_is_on_record_before_it_is_made() {
+    let machine = machine();
+    let bundle = machine.bundle("early");
+    bundle.edit(|config| config["linux"]["cgroupsPath"] = "/above/early".into());
+    let killed = sh(&format!(
+        "strace -o /dev/null -e trace=clone3 -e inject=clone3:signal=KILL \"$GLASSBOX\" create --bundle {} early",
+        bundle.path()
+    ));
+    assert_eq!((killed.status, killed.stdout.as_str()), (137, ""), "{}", killed.stderr);
+    assert!(Path::new("/sys/fs/cgroup/above/early").is_dir(), "by then it is made");
+    machine.quiet(&["delete", "--force", "early"]);
+    machine.assert_clean();
 }

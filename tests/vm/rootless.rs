@@ -53,12 +53,17 @@ impl Home<'_> {
 
     /// Runs glassbox as the user, with an environment that has no more than podman gives.
     fn glassbox(&self, args: &[&str]) -> Output {
+        self.runs("", args)
+    }
+
+    /// The same, by way of another program.
+    fn runs(&self, by: &str, args: &[&str]) -> Output {
         let enter = self.cgroup.map(|cgroup| format!("echo $$ >{cgroup}/cgroup.procs; ")).unwrap_or_default();
         let words: Vec<_> = args.iter().map(|word| format!("'{word}'")).collect();
         // Into files: a container that stays would keep our end of a pipe open.
         let ran = sh(&format!(
             "{enter}cd {0}; exec setpriv --reuid {LEARNER} --regid {LEARNER} --clear-groups env -i PATH=/usr/bin:/bin \
-             XDG_RUNTIME_DIR={0}/run {1} {2} >{0}/out 2>{0}/err",
+             XDG_RUNTIME_DIR={0}/run {by} {1} {2} >{0}/out 2>{0}/err",
             self.path.display(),
             self.machine.binary().display(),
             words.join(" ")
@@ -279,4 +284,23 @@ fn root_of_a_user_namespace_runs_a_container_in_it() {
     ]));
     assert_eq!((ran.status, ran.stdout.as_str()), (0, "0\n 0 0 1\n1\n/sys/class\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("linux.resources.devices"), "{}", ran.stderr);
+}
+
+/// Without a cgroup there is nothing but the record to find a process by. So it is not let go before it is written: here its
+/// runtime dies just then, and it ends by itself.
+#[test]
+fn a_process_that_nobody_could_find_does_not_go_on() {
+    let machine = machine();
+    let home = Home::new(&machine);
+    home.does("sleep 1000");
+    // The third file that is put in place, by rename(2), is the record with the process.
+    let killed = home.runs(
+        "strace -o /dev/null -e trace=rename -e inject=rename:signal=KILL:when=3",
+        &["create", "--bundle", home.bundle(), "web"],
+    );
+    assert_eq!((killed.status, killed.stdout.as_str()), (137, ""), "{}", killed.stderr);
+    let record = fs::read_to_string(home.path.join("run/glassbox/web/state.json")).expect("it is there");
+    assert!(record.contains("\"process\":null"), "{record}");
+    home.quiet(&["delete", "--force", "web"]);
+    machine.assert_clean();
 }

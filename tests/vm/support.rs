@@ -67,13 +67,22 @@ impl Machine {
         assert_eq!((status, stdout.as_str(), stderr.as_str()), (0, "", ""), "glassbox {args:?}");
     }
 
-    /// Runs a command whose words go to files: a container that it leaves behind would keep our end of a pipe open.
+    /// Runs a command whose words go to files: a container that it leaves behind would keep our end of a pipe open. One that
+    /// hangs is killed after a minute, and has the status 137 of that: what is to keep it from hanging has failed.
     pub fn to_files(&self, args: &[&str]) -> Output {
         let path = |name: &str| self.directory.path().join(name);
         let file = |name: &str| fs::File::create(path(name)).expect("the test's directory is writable");
         let mut command = Command::new(self.binary());
         command.args(args).stdin(Stdio::null()).stdout(file("said.out")).stderr(file("said.err"));
-        let status = command.status().expect("it runs");
+        let mut child = command.spawn().expect("it runs");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            match child.try_wait().expect("our child") {
+                Some(status) => break status,
+                None if Instant::now() > deadline => child.kill().expect("our child"),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
         Output {
             status: status.code().or(status.signal().map(|signal| 128 + signal)).expect("it has ended"),
             stdout: fs::read_to_string(path("said.out")).expect("text"),
