@@ -1,6 +1,7 @@
 //! What `exec` does, as data: one more process in a container that runs already.
 
 use super::process::{self, Who};
+use super::rootfs;
 use super::step::{Clone3, HostStep, InitStep, Plan, Planned, RootfsPath, c_string};
 use super::uapi::*;
 use super::{OpenTerminal, Options, PlanError};
@@ -23,6 +24,8 @@ pub struct Target {
     pub setgroups_denied: bool,
     /// /proc/PID/uid_map has a 0: there is a root user to become.
     pub has_root: bool,
+    /// Its root on the host, which is only used where the container has no mount namespace of its own.
+    pub rootfs: String,
     /// /proc/self/oom_score_adj, below which we cannot go; none for the machine's own root.
     pub oom_floor: Option<i32>,
 }
@@ -48,6 +51,10 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
     let mut init = vec![super::close_descriptors(options)];
     if target.namespaces & CLONE_NEWUSER != 0 && target.has_root {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
+    }
+    if rootfs::shares_mounts(spec) {
+        let path = c_string(&target.rootfs);
+        init.push(Planned::new(InitStep::ChangeRoot { path }, "linux.namespaces without \"mount\""));
     }
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
     init.extend(process::personality(spec));

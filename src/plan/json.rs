@@ -188,6 +188,7 @@ impl InitStep {
             InitStep::CopyUp { target } => ("CopyUp", json!({ "target": target.in_container() })),
             InitStep::MakeDirectory { target } => ("MakeDirectory", json!({ "target": target.in_container() })),
             InitStep::PivotRoot => ("PivotRoot", json!({})),
+            InitStep::ChangeRoot { path } => ("ChangeRoot", json!({ "path": text(path) })),
             InitStep::SetHostname { name } => ("SetHostname", json!({ "name": text(name) })),
             InitStep::SetDomainname { name } => ("SetDomainname", json!({ "name": text(name) })),
             InitStep::BringLoopbackUp { device } => ("BringLoopbackUp", json!({ "device": text(device) })),

@@ -165,7 +165,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     // Up to here /proc is the host's, which no image can have put there.
     init.extend(namespaces::sysctls(spec));
     init.append(&mut labels);
-    init.push(Planned::new(InitStep::PivotRoot, "root.path"));
+    init.push(Planned::new(rootfs::take_root(spec, host), "root.path"));
     init.extend(identity_of_the_machine(spec, new));
     if process.terminal() == Some(true) {
         init.push(Planned::new(open_terminal(process, OpenTerminal::OfTheContainer), "process.terminal"));
@@ -198,6 +198,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
         left_out: cgroup::left_out(spec, host)
             .into_iter()
             .chain(rootfs::left_out(spec))
+            .chain(namespaces::left_out(spec))
             .chain(process::oom_score_adj_left_out(process, floor))
             .collect(),
     })
@@ -346,6 +347,10 @@ mod tests {
         config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_IDLE", "priority": 0});
     }
 
+    pub(super) fn without_mounts(config: &mut Value) {
+        config["linux"]["namespaces"].as_array_mut().expect("a list").retain(|entry| entry["type"] != "mount");
+    }
+
     /// The plan of one more process in a running container.
     pub(super) fn executed(oom_floor: Option<i32>) -> Plan {
         let config = Config::parse(&template().to_string()).expect("valid");
@@ -357,6 +362,7 @@ mod tests {
             cgroup: Some("/sys/fs/cgroup/glassbox-web".to_string()),
             last_capability: 40,
             home: None,
+            rootfs: "/bundle/rootfs".to_string(),
             setgroups_denied: oom_floor.is_some(),
             has_root: true,
             oom_floor,
@@ -381,7 +387,7 @@ mod tests {
     }
 
     /// Plans that have every kind of step between them.
-    pub(super) fn all_kinds() -> [Plan; 8] {
+    pub(super) fn all_kinds() -> [Plan; 9] {
         let mut adopting = host();
         adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
         [
@@ -389,6 +395,7 @@ mod tests {
             plan(everything),
             planned(&template(), &adopting).expect("a plan"),
             plan(joined),
+            plan(without_mounts),
             executed(None),
             executed(Some(0)),
             planned(&rootless_template(1000, 1000), &rootless()).expect("a plan"),
@@ -740,6 +747,33 @@ mod tests {
     }
 
     #[test]
+    fn without_a_mount_namespace_the_hosts_mounts_stay_as_they_are() {
+        let plan = plan(without_mounts);
+        assert!(plan.shares_mounts());
+        insta::assert_snapshot!(difference(&plan), @"
+        - clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+        - init: make the mounts of / rslave (no mount of the container may reach the host)
+        - init: make the rootfs the root and let go of the host's (root.path)
+          host: attach a device filter of 11 rules to /sys/fs/cgroup/glassbox-web (linux.resources.devices)
+        + clone: clone the process into new namespaces: uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
+          init: mount /bundle/rootfs with all below it over itself and enter it (root.path)
+        + init: make the mounts of . rprivate (what is mounted for the container is mounted nowhere else)
+          init: link /dev/ptmx to pts/ptmx (every container has this link)
+        + init: make /bundle/rootfs the root of this process, among the host's mounts (root.path)
+        ");
+        assert!(plan.left_out[0].starts_with("linux.namespaces: without \"mount\" no other root than chroot(2)"));
+        let refused = |change: fn(&mut Value)| {
+            let mut config = template();
+            without_mounts(&mut config);
+            change(&mut config);
+            Config::parse(&config.to_string()).expect_err("it is refused").to_string()
+        };
+        assert!(refused(user_namespace).contains("linux.namespaces: \"user\" needs a \"mount\" namespace"));
+        let wanted = refused(|config| config["linux"]["rootfsPropagation"] = "shared".into());
+        assert!(wanted.contains("linux.rootfsPropagation: it needs a \"mount\" namespace"), "{wanted}");
+    }
+
+    #[test]
     fn a_user_without_root_keeps_what_the_ambient_set_says() {
         let plan = plan(|config| {
             config["process"]["user"] = json!({"uid": 1000, "gid": 1000, "additionalGids": [5, 10], "umask": 63});
@@ -800,7 +834,7 @@ mod tests {
                 assert!(script.contains(&format!("# {}. ", step["number"])), "{step}");
             }
         }
-        let all = "AdoptCgroup AwaitHooks AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount Clone3 \
+        let all = "AdoptCgroup AwaitHooks AwaitStart BecomeRoot BindMount BringLoopbackUp ChangeDirectory ChangeMount ChangeRoot Clone3 \
             CloseDescriptors CopyUp CreateCgroup DelegateCgroup DenySetgroups DropBounding EnableControllers EnterRootfs Execute FilterDevices FindExecutable \
             HideFromTracers JoinContainer JoinNamespace LoadSeccomp MakeDevice MakeDirectory MakeSymlink MaskPath MountFilesystem \
             MoveNetDevice NewSession NewSessionKeyring NewTimeNamespace NoNewPrivileges OpenTerminal PivotRoot ReadonlyPath RunHook \

@@ -100,6 +100,13 @@ pub(super) fn sysctls(spec: &Spec) -> Steps {
     wanted.into_iter().map(one).collect()
 }
 
+/// What a container without a mount namespace of its own does not get, as a sentence.
+pub(super) fn left_out(spec: &Spec) -> Option<String> {
+    let say = "linux.namespaces: without \"mount\" no other root than chroot(2) gives it, and its mounts are the host's, too, \
+               until it is deleted";
+    (own(spec) & CLONE_NEWNS == 0).then(|| say.to_string())
+}
+
 fn list(spec: &Spec) -> impl Iterator<Item = (usize, &LinuxNamespace)> {
     let list = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
     list.iter().enumerate()

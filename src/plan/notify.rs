@@ -32,7 +32,10 @@ impl Plan {
         };
         // Among the mounts: before hooks look at them and before the root, where the directory is, goes.
         let ends_view = |planned: &Planned<InitStep>| {
-            matches!(planned.step, InitStep::AwaitHooks | InitStep::WriteSysctl { .. } | InitStep::PivotRoot)
+            matches!(
+                planned.step,
+                InitStep::AwaitHooks | InitStep::WriteSysctl { .. } | InitStep::PivotRoot | InitStep::ChangeRoot { .. }
+            )
         };
         let at = self.init.iter().position(ends_view).unwrap_or(0);
         self.init.insert(at, Planned::new(show, BECAUSE));

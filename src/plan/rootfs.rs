@@ -1,5 +1,7 @@
 //! The container's view of files: mounts, devices, links, what is masked and what is read-only.
 
+use std::ffi::CStr;
+
 use super::host::Host;
 use super::mount_options::{self, MountOptions};
 use super::step::{Filesystem, FsParameter, InitStep, MountAttributes, MountIdMap, Planned, RootfsPath, c_string};
@@ -26,14 +28,17 @@ pub(super) fn view(spec: &Spec, host: &Host, cgroup: Option<&str>) -> Steps {
     let mut steps = Vec::new();
     let wanted = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref());
     let shared = wanted.and_then(mount_options::propagation).filter(|flags| flags & MS_SHARED != 0);
-    steps.push(Planned::new(
-        InitStep::SetPropagation {
-            path: c"/".to_owned(),
-            flags: MS_REC | if shared.is_some() { MS_PRIVATE } else { MS_SLAVE },
-        },
-        "no mount of the container may reach the host",
-    ));
-    steps.push(Planned::new(InitStep::EnterRootfs { path: c_string(&host.rootfs), recursive: true }, "root.path"));
+    let enter = Planned::new(InitStep::EnterRootfs { path: c_string(&host.rootfs), recursive: true }, "root.path");
+    let propagate = |path: &CStr, flags, because| {
+        Planned::new(InitStep::SetPropagation { path: path.to_owned(), flags: MS_REC | flags }, because)
+    };
+    if shares_mounts(spec) {
+        // The host's own mounts are not to be changed: those of the container alone, once they are apart from them.
+        steps.extend([enter, propagate(c".", MS_PRIVATE, "what is mounted for the container is mounted nowhere else")]);
+    } else {
+        let flags = if shared.is_some() { MS_PRIVATE } else { MS_SLAVE };
+        steps.extend([propagate(c"/", flags, "no mount of the container may reach the host"), enter]);
+    }
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         steps.extend(one_mount(mount, index, spec, host, cgroup));
     }
@@ -41,6 +46,19 @@ pub(super) fn view(spec: &Spec, host: &Host, cgroup: Option<&str>) -> Steps {
         devices(spec, host, &mut steps);
     }
     steps
+}
+
+/// Whether the container has no mount namespace of its own: what is mounted for it is mounted in ours.
+pub(super) fn shares_mounts(spec: &Spec) -> bool {
+    super::namespaces::own(spec) & CLONE_NEWNS == 0
+}
+
+/// The step that makes the rootfs the root.
+pub(super) fn take_root(spec: &Spec, host: &Host) -> InitStep {
+    match shares_mounts(spec) {
+        true => InitStep::ChangeRoot { path: c_string(&host.rootfs) },
+        false => InitStep::PivotRoot,
+    }
 }
 
 /// What is closed once everything is in place, after pivot_root.

@@ -189,6 +189,9 @@ impl InitStep {
                 format!("copy what the rootfs has at {} into what is mounted there", target.in_container())
             }
             InitStep::PivotRoot => "make the rootfs the root and let go of the host's".to_string(),
+            InitStep::ChangeRoot { path } => {
+                format!("make {} the root of this process, among the host's mounts", text(path))
+            }
             InitStep::SetHostname { name } => format!("set the host name to {}", text(name)),
             InitStep::SetDomainname { name } => format!("set the domain name to {}", text(name)),
             InitStep::BringLoopbackUp { device } => format!("bring the loopback device {} up", text(device)),

@@ -73,6 +73,7 @@ fn start(
         setgroups_denied: rootless::setgroups_denied(&first.pid.to_string()),
         has_root: rootless::has_root(first.pid),
         oom_floor: rootless::oom_floor(),
+        rootfs: record.rootfs.to_string_lossy().into_owned(),
         home: probe::home_in(process, &PathBuf::from(format!("/proc/{}/root", first.pid))),
     };
     let plan = plan::exec(&record.id, spec, process, &target, &request.options)?;

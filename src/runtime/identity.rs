@@ -50,7 +50,7 @@ pub fn open(process: &Identity) -> Result<Option<OwnedFd>, Errno> {
 }
 
 /// The same as long as we live: `list` asks for each container.
-fn boot_id() -> &'static str {
+pub(super) fn boot_id() -> &'static str {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
     BOOT_ID.get_or_init(|| {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

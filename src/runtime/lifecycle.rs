@@ -15,6 +15,7 @@ use super::identity::{self, Identity};
 use super::launch::{self, Waiting};
 use super::notify::{self, Notify};
 use super::probe;
+use super::shown;
 use super::state::{Entry, Record, Status, Store};
 use super::undo::{KILL_SECONDS, pidfd_failed, tear_down};
 use super::without_cgroup;
@@ -176,6 +177,7 @@ fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {
         cgroup,
         unit: plan.scope().map(|(unit, _)| unit.to_string()),
         made_cgroups,
+        shown: shown::before(plan, &bundle.rootfs),
         hooks: [HookKind::Poststart, HookKind::Poststop]
             .into_iter()
             .filter(|kind| !plan::hooks::of(spec, *kind).is_empty())
@@ -339,6 +341,7 @@ fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
         cgroup: Some(cgroup),
         unit,
         made_cgroups: Vec::new(),
+        shown: None,
         hooks: vec![HookKind::Poststop.name().to_string()],
     })
 }

@@ -21,6 +21,7 @@ pub mod probe;
 mod rootless;
 mod seal;
 mod seccomp;
+mod shown;
 mod signal;
 mod state;
 pub mod survey;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::error::RuntimeError;
 use super::identity::{self, Identity};
 use super::probe::in_user_namespace;
+use super::shown::Shown;
 use crate::cgroup::Cgroup;
 use crate::spec::{Config, ContainerId};
 
@@ -53,6 +54,9 @@ pub struct Record {
     pub unit: Option<String>,
     /// Cgroup directories above it that are made for it, outermost first.
     pub made_cgroups: Vec<PathBuf>,
+    /// What stood at the rootfs before anything was mounted there for it, where it has no mount namespace of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Shown>,
     /// Lists of hooks that are still to be run: `poststart`, `poststop`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<String>,

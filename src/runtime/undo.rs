@@ -31,6 +31,9 @@ pub(super) fn tear_down(entry: Entry, record: Option<&Record>) -> Result<(), Run
         if let Some(path) = record.cgroup.as_ref().filter(|path| path.is_dir()) {
             unless_gone(Cgroup::open(path).and_then(Cgroup::remove))?;
         }
+        if let Some(shown) = &record.shown {
+            shown.take_down(&record.rootfs)?;
+        }
         for path in record.made_cgroups.iter().rev() {
             remove_if_empty(path)?;
         }

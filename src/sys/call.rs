@@ -31,6 +31,7 @@ calls! {
     Mount "mount",
     Umount2 "umount2",
     PivotRoot "pivot_root",
+    Chroot "chroot",
     Fsopen "fsopen",
     Fsconfig "fsconfig",
     Fsmount "fsmount",

@@ -220,3 +220,55 @@ fn a_mount_namespace_that_is_there_is_joined_and_gets_the_containers_root() {
     holder.kill().and_then(|()| holder.wait()).expect("it was there");
     assert_eq!((ran.status, ran.stdout), (0, format!("{theirs}\n/proc/1/ns/mnt\ntheirs\n")), "{}", ran.stderr);
 }
+
+/// The runtime specification has it inherit ours then. Its files are its own nevertheless, for exec as well, and what was mounted
+/// for it goes with it, also where its runtime was killed half-way.
+#[test]
+fn without_a_mount_namespace_it_has_our_mounts_and_its_own_root() {
+    let machine = machine();
+    let bundle = machine.bundle("shared");
+    fs::create_dir(bundle.rootfs().join("mark")).expect("the rootfs is ours");
+    bundle.edit(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().expect("a list");
+        namespaces.retain(|entry| entry["type"] != "mount");
+        config["process"]["cwd"] = "/mark".into();
+    });
+    bundle.args(&["sleep", "1000"]);
+    let ours = fs::read_link("/proc/self/ns/mnt").expect("it is there").display().to_string();
+    let propagation = || sh("findmnt -rno TARGET,PROPAGATION / /proc /sys").stdout;
+    let before = propagation();
+    let started = machine.to_files(&["run", "--detach", "--bundle", bundle.path(), "shared"]);
+    assert_eq!(started.status, 0, "{}", started.stderr);
+    assert!(started.stderr.contains("without \"mount\" no other root than chroot(2)"), "{}", started.stderr);
+    assert_eq!(link(pid(&machine, "shared"), "mnt"), ours);
+    assert_eq!(propagation(), before, "the host's own mounts are as they were");
+    let look = "pwd; ls -d /mark; cat /proc/1/comm; echo x >/mark/x; cat /proc/kcore | wc -c";
+    let expected = "/mark\n/mark\nsleep\n0\n";
+    let seen = machine.glassbox(["exec", "shared", "sh", "-c", look]);
+    assert_eq!((seen.status, seen.stdout.as_str()), (0, expected), "{}", seen.stderr);
+    assert!(seen.stderr.contains("Read-only file system"), "{}", seen.stderr);
+    // Whoever calls exec from other mounts enters the same root.
+    let elsewhere = format!("unshare --mount \"$GLASSBOX\" exec shared sh -c '{look}'");
+    assert_eq!(sh(&elsewhere).stdout, expected);
+    machine.quiet(&["delete", "--force", "shared"]);
+    machine.assert_clean();
+    // As the script tells it.
+    bundle.args(&["sh", "-c", "pwd; ls -d /mark; readlink /proc/self/ns/mnt; ls /proc/self/fd | wc -l"]);
+    let told = machine.glassbox(["explain", "--format", "sh", bundle.path()]);
+    let script = machine.directory().join("start.sh");
+    fs::write(&script, &told.stdout).expect("the test's directory is writable");
+    let by_hand = sh(&format!("sh {}", script.display()));
+    machine.assert_clean();
+    let by_plan = machine.glassbox(["run", "--bundle", bundle.path(), "shared"]);
+    assert_eq!((by_plan.status, by_plan.stdout.as_str()), (0, format!("/mark\n/mark\n{ours}\n4\n").as_str()));
+    assert_eq!((by_hand.status, &by_hand.stdout), (0, &by_plan.stdout), "{}", by_hand.stderr);
+    machine.assert_clean();
+    // The runtime dies when the mounts are made, at its third rename(2): the record that has the process.
+    let mut killed = Command::new("strace");
+    killed.args(["-o", "/dev/null", "-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=3"]);
+    killed.arg(machine.binary()).args(["create", "--bundle", bundle.path(), "shared"]).stdin(Stdio::null());
+    let ended = killed.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace");
+    assert!(!ended.success(), "it was killed on its way");
+    assert_ne!(sh(&format!("findmnt {}", bundle.rootfs().display())).stdout, "", "nobody has taken the mounts down");
+    machine.quiet(&["delete", "--force", "shared"]);
+}

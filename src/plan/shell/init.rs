@@ -81,6 +81,7 @@ impl InitStep {
             InitStep::MakeDirectory { .. } => Shell::Commands(Vec::new()),
             InitStep::CopyUp { target } => Shell::Commands(mount::copy_up(&below(target))),
             InitStep::PivotRoot => Shell::Outside(Vec::new()),
+            InitStep::ChangeRoot { path } => Shell::Capsh(vec![format!("--chroot={}", word(&text(path)))]),
             InitStep::SetHostname { name } => one(set_hostname(&text(name))),
             InitStep::SetDomainname { name } => one(format!("domainname {}", word(&text(name)))),
             InitStep::BringLoopbackUp { device } => one(format!("ip link set {} up", word(&text(device)))),

@@ -64,10 +64,21 @@ fn become_program(init: &[Told<'_, InitStep>]) -> String {
     format!("exec env -i \\\n{environment}  \"$capsh\" \"$@\" --shell=/bin/sh -- -euc {code} sh{arguments}")
 }
 
+/// The working directory once more, where capsh has changed the root: chroot(2) by way of it goes to the new one.
+fn directory(init: &[Told<'_, InitStep>]) -> Option<String> {
+    let rooted = init.iter().any(|told| matches!(told.step, InitStep::ChangeRoot { .. }));
+    let directory = init.iter().find_map(|told| match told.step {
+        InitStep::ChangeDirectory { target } => Some(target.in_container()),
+        _ => None,
+    });
+    directory.filter(|_| rooted).map(|path| format!("cd {} # capsh --chroot has gone to /\n", word(&path)))
+}
+
 /// What the last shell does: it gets stdin back, waits for its new root, and becomes the program.
 pub(super) fn last_shell(init: &[Told<'_, InitStep>]) -> String {
     let mut code =
         "\nexec <&7\necho ready >&5\nread -r _ <&6 # until the root is swapped\nexec 5>&- 6<&- 7<&-\n".to_string();
+    code.extend(directory(init));
     for told in init.iter().skip_while(|told| !matches!(told.shell, Shell::Last(_))) {
         let commands = match &told.shell {
             Shell::Last(commands) | Shell::Commands(commands) | Shell::Outside(commands) => commands.clone(),

@@ -48,6 +48,9 @@ fn removal(plan: &Plan, step: &HostStep) -> Option<String> {
 /// Two FIFOs to wait for each other.
 pub(super) fn meeting(plan: &Plan) -> String {
     let remove = plan.host.iter().find_map(|planned| removal(plan, &planned.step));
+    // What is mounted for it goes with its root, which is mounted over itself.
+    let hide = plan.shares_mounts().then(|| format!("umount --lazy {} 2>/dev/null || :", rootfs(plan)));
+    let remove = hide.into_iter().chain(remove);
     let clean = ["kill \"$helper\" 2>/dev/null || :; rm -rf \"$fifos\"".to_string()].into_iter().chain(remove);
     format!(
         "# The process and this script wait for each other by two FIFOs. At the end nothing is left.

@@ -69,6 +69,7 @@ impl Prepared {
             | InitStep::EnterRootfs { .. }
             | InitStep::CopyUp { .. }
             | InitStep::PivotRoot
+            | InitStep::ChangeRoot { .. }
             | InitStep::SetHostname { .. }
             | InitStep::SetDomainname { .. }
             | InitStep::BringLoopbackUp { .. }

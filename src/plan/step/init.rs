@@ -171,6 +171,12 @@ pub enum InitStep {
     },
     /// Swap the root: pivot_root(2) onto the working directory, then detach the old root.
     PivotRoot,
+    /// Make a directory the process's root: chroot(2). The host's root stays where it is, as do all mounts: for a container
+    /// without a mount namespace of its own.
+    ChangeRoot {
+        /// The directory on the host.
+        path: CString,
+    },
     /// Set the UTS namespace's host name.
     SetHostname {
         /// The name.

@@ -62,6 +62,11 @@ impl Plan {
         self.clone.cgroup.as_deref().or_else(|| self.scope().map(|(_, path)| path))
     }
 
+    /// Whether what is mounted for the container is mounted in our own mount namespace, below its rootfs.
+    pub fn shares_mounts(&self) -> bool {
+        self.init.iter().any(|planned| matches!(planned.step, InitStep::ChangeRoot { .. }))
+    }
+
     /// The unit and the cgroup directory that systemd makes for the container, where it does.
     pub fn scope(&self) -> Option<(&str, &str)> {
         self.beside.iter().find_map(|planned| match &planned.step {

@@ -193,6 +193,7 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
         InitStep::MakeDirectory { target } => view::make_directory(target),
         InitStep::CopyUp { target } => copy_up::copy_up(target),
         InitStep::PivotRoot => swap_root(),
+        InitStep::ChangeRoot { path } => change_root(path),
         InitStep::SetHostname { name } => rustix::system::sethostname(name.to_bytes()).of(Call::Sethostname),
         InitStep::SetDomainname { name } => rustix::system::setdomainname(name.to_bytes()).of(Call::Setdomainname),
         InitStep::BringLoopbackUp { device } => sys::bring_up(device.to_bytes()),
@@ -244,6 +245,12 @@ fn unshare(namespaces: u64) -> Result<(), Failure> {
 fn swap_root() -> Result<(), Failure> {
     pivot_root(c".", c".").of(Call::PivotRoot)?;
     rustix::mount::unmount(c".", UnmountFlags::DETACH).of(Call::Umount2)?;
+    chdir(c"/").of(Call::Chdir)
+}
+
+/// The working directory goes along: whoever kept one outside would have a way out.
+fn change_root(path: &CStr) -> Result<(), Failure> {
+    rustix::process::chroot(path).of(Call::Chroot)?;
     chdir(c"/").of(Call::Chdir)
 }
 

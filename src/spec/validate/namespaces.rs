@@ -25,7 +25,16 @@ pub(super) fn check(spec: &Spec, linux: &Linux) -> Result<(), SpecError> {
     let has = |typ| find(typ).is_some();
     let new = |typ| find(typ).is_some_and(|entry| entry.path().as_ref().is_none_or(|path| path.as_os_str().is_empty()));
     if !has(LinuxNamespaceType::Mount) {
-        return Err(SpecError::Unsupported { field: "linux.namespaces without \"mount\"".into() });
+        let alone = [
+            ("linux.namespaces", "\"user\"", has(LinuxNamespaceType::User)),
+            ("linux.rootfsPropagation", "it", linux.rootfs_propagation().is_some()),
+        ];
+        if let Some((field, what, _)) = alone.into_iter().find(|(_, _, set)| *set) {
+            return Err(invalid(
+                field,
+                format!("{what} needs a \"mount\" namespace, as the host's mounts are not its to change"),
+            ));
+        }
     }
     for (field, set) in [("hostname", spec.hostname().is_some()), ("domainname", spec.domainname().is_some())] {
         if set && !has(LinuxNamespaceType::Uts) {
