@@ -529,6 +529,20 @@ fn a_terminal_comes_from_devpts() {
         assert_eq!(output.status, 1, "{make}: {}", output.stdout);
         assert!(output.stderr.contains("open a terminal"), "{make}: {}", output.stderr);
     }
+    // The multiplexer's own number on another file system, which opens: the kernel looks for a devpts beside it (CVE-2025-52565).
+    let source = machine.directory().join("terminals");
+    let source = source.display();
+    let make = format!("mkdir {source} && mount -t tmpfs terminals {source} && mkdir {source}/pts");
+    assert_eq!(sh(&format!("{make} && mknod -m 666 {source}/ptmx c 5 2")).status, 0);
+    bundle.edit(|config| {
+        let mounts = config["mounts"].as_array_mut().expect("a list");
+        let bind = json!({"destination": "/dev/pts", "source": source.to_string(), "options": ["bind"]});
+        mounts.insert(mounts.len() - 1, bind);
+    });
+    let output = machine.glassbox(["run", "--bundle", bundle.path(), "terminal"]);
+    assert_eq!(sh(&format!("umount {source}")).status, 0);
+    assert_eq!(output.status, 1, "{}", output.stdout);
+    assert!(output.stderr.contains("open a terminal") && output.stderr.contains("ENOTTY"), "{}", output.stderr);
 }
 
 /// Without CAP_SYS_PTRACE, as a container's root is, nobody may look at a process of ours that enters its namespaces.
