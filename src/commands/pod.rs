@@ -17,7 +17,7 @@ use super::{output, qos};
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::kube::Problem;
-use crate::kube::cgroup_path::{Cri, Driver};
+use crate::kube::cgroup_path::Cri;
 use crate::kube::cpu::Formula;
 use crate::kube::kubelet_config::KubeletConfig;
 use crate::kube::levels::Setting;
@@ -145,8 +145,7 @@ pub(super) fn setting(record: &Record) -> anyhow::Result<Setting> {
         Some(text) => KubeletConfig::decode(text).map_err(|problems| listed("KubeletConfiguration", problems))?,
         None => KubeletConfig::default(),
     };
-    let driver = config.driver.unwrap_or(Driver::Cgroupfs);
-    Ok(Setting { node, config, driver, cri: Cri::Containerd, formula: Formula::New })
+    Ok(Setting { node, config, driver: record.driver, cri: Cri::Containerd, formula: Formula::New })
 }
 
 /// The container that is asked for: the one of this name, or the first app container.

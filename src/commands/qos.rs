@@ -187,16 +187,21 @@ pub(super) fn complain(path: &Path, problems: &[Problem]) -> std::io::Result<()>
 fn setting(args: &Args) -> anyhow::Result<Setting> {
     let config = kubelet_config(args.kubelet_config.as_deref())?;
     let node = node(args.node.as_deref())?;
-    let driver = match args.cgroup_driver {
-        Some(DriverName::Cgroupfs) => Driver::Cgroupfs,
-        Some(DriverName::Systemd) => Driver::Systemd,
-        None => config.driver.unwrap_or(Driver::Cgroupfs),
-    };
+    let driver = driver(args.cgroup_driver, &config);
     let cri = match args.cri {
         CriName::Containerd => Cri::Containerd,
         CriName::Crio => Cri::Crio,
     };
     Ok(Setting { node, config, driver, cri, formula: args.runtime_formula.into() })
+}
+
+/// The driver that is asked for, else the configuration's.
+pub(super) fn driver(asked: Option<DriverName>, config: &KubeletConfig) -> Driver {
+    match asked {
+        Some(DriverName::Cgroupfs) => Driver::Cgroupfs,
+        Some(DriverName::Systemd) => Driver::Systemd,
+        None => config.driver.unwrap_or_default(),
+    }
 }
 
 impl From<FormulaName> for Formula {

@@ -4,9 +4,11 @@
 use super::qos::Class;
 
 /// Who makes the directories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Driver {
     /// The kubelet and the runtime make plain directories.
+    #[default]
     Cgroupfs,
     /// systemd makes slices and scopes for them.
     Systemd,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::env::Missing;
 use super::record::Group;
+use super::sysctl;
 
 /// The capabilities of a container that asks for nothing (containerd's `defaultUnixCaps`).
 const CAPABILITIES: [&str; 14] = [
@@ -88,8 +89,8 @@ pub struct Mount {
     pub target: String,
     /// What, on the node.
     pub source: String,
-    /// Whether it cannot be written.
-    pub readonly: bool,
+    /// `rw`, `ro`, or `rro` where the mounts below it cannot be written either.
+    pub access: &'static str,
     /// `rprivate`, `rslave`, `rshared`.
     pub propagation: &'static str,
 }
@@ -132,6 +133,11 @@ pub fn sandbox(pod: &api::PodSpec, hostname: &str, group: &Group, id: &str, cont
     if !is(pod.host_network) {
         config["hostname"] = json!(hostname);
     }
+    let sysctls: serde_json::Map<String, Value> =
+        sysctl::of(pod).into_iter().map(|(name, value)| (name, json!(value))).collect();
+    if !sysctls.is_empty() {
+        config["linux"]["sysctl"] = json!(sysctls);
+    }
     config
 }
 
@@ -172,7 +178,17 @@ pub fn container(pod: &api::PodSpec, container: &api::Container, given: Given<'_
     if let Some(filter) = given.seccomp {
         config["linux"]["seccomp"] = filter;
     }
+    if let Some(profile) = apparmor(pod, &security).filter(|_| !privileged) {
+        config["process"]["apparmorProfile"] = json!(profile);
+    }
     config
+}
+
+/// The AppArmor profile of a container, or of its pod: one that is loaded on the node, by its name.
+fn apparmor(pod: &api::PodSpec, security: &api::SecurityContext) -> Option<String> {
+    let of_pod = pod.security_context.as_ref().and_then(|context| context.app_armor_profile.clone());
+    let profile = security.app_armor_profile.clone().or(of_pod)?;
+    profile.localhost_profile.filter(|_| profile.type_ == "Localhost")
 }
 
 /// The pod's shared namespaces are joined by the sandbox's process; what the pod has of the node's is not named.
@@ -218,8 +234,8 @@ fn mounts(own: &[Mount], privileged: bool) -> Vec<Value> {
     let mut own: Vec<&Mount> = own.iter().collect();
     own.sort_by_key(|mount| mount.target.matches('/').count());
     all.extend(own.into_iter().map(|mount| {
-        let access = if mount.readonly { "ro" } else { "rw" };
-        json!({"destination": mount.target, "type": "bind", "source": mount.source, "options": ["rbind", mount.propagation, access]})
+        let options = ["rbind", mount.propagation, mount.access];
+        json!({"destination": mount.target, "type": "bind", "source": mount.source, "options": options})
     }));
     all
 }
@@ -291,7 +307,10 @@ pub fn user(
     let is_member = |line: &&str| {
         line.split(':').nth(3).is_some_and(|list| !name.is_empty() && list.split(',').any(|user| user == name))
     };
-    let of_group = group.lines().filter(is_member).filter_map(|line| line.split(':').nth(2)?.parse().ok());
+    // Strict: the image's own /etc/group adds none.
+    let merges = of_pod.supplemental_groups_policy.as_deref() != Some("Strict");
+    let of_group =
+        group.lines().filter(|line| merges && is_member(line)).filter_map(|line| line.split(':').nth(2)?.parse().ok());
     let asked = of_pod.supplemental_groups.into_iter().flatten().chain(of_pod.fs_group);
     let mut groups: Vec<u32> = of_group.chain(asked.filter_map(|gid| u32::try_from(gid).ok())).collect();
     groups.sort_unstable();
@@ -321,12 +340,8 @@ mod tests {
         let mut one = one;
         one["name"] = json!("app");
         let one: api::Container = serde_json::from_value(one).unwrap();
-        let mount = |target: &str| Mount {
-            target: target.into(),
-            source: "/v".into(),
-            readonly: true,
-            propagation: "rprivate",
-        };
+        let mount =
+            |target: &str| Mount { target: target.into(), source: "/v".into(), access: "ro", propagation: "rprivate" };
         let (group, controllers) = (group(), ["cpu".to_string()]);
         let given = Given {
             id: "web_app_0",
@@ -402,6 +417,9 @@ mod tests {
         assert_eq!(privileged["linux"]["devices"][0]["path"], "/dev/kmsg");
         assert!(privileged["linux"].get("maskedPaths").is_none());
         assert_eq!(privileged["linux"]["resources"]["devices"][0]["allow"], true);
+        let profile = |kind: &str| json!({"appArmorProfile": {"type": kind, "localhostProfile": "web"}});
+        assert_eq!(with(profile("Localhost"))["process"]["apparmorProfile"], "web");
+        assert!(with(profile("Unconfined"))["process"].get("apparmorProfile").is_none());
         let strict =
             with(json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "procMount": "Unmasked"}));
         assert_eq!((&strict["process"]["noNewPrivileges"], &strict["root"]["readonly"]), (&json!(true), &json!(true)));
@@ -431,6 +449,10 @@ mod tests {
         assert_eq!(of_image("12", json!({"runAsNonRoot": true}), json!({})).unwrap(), "12:0 []");
         assert_eq!(who(json!({"runAsUser": 33}), json!({})).unwrap(), "33:34 [26, 29]");
         assert_eq!(who(json!({"runAsUser": 33, "runAsGroup": 5}), json!({"runAsUser": 7})).unwrap(), "7:5 []");
+        assert_eq!(
+            who(json!({"runAsUser": 33, "supplementalGroupsPolicy": "Strict", "fsGroup": 5}), json!({})).unwrap(),
+            "33:34 [5]"
+        );
         assert_eq!(who(json!({"fsGroup": 2000, "supplementalGroups": [9]}), json!({})).unwrap(), "0:0 [9, 2000]");
         let refused = who(json!({"runAsNonRoot": true}), json!({})).unwrap_err();
         assert_eq!(refused.to_string(), "container has runAsNonRoot and image will run as root");
@@ -445,6 +467,9 @@ mod tests {
         assert_eq!(config["linux"]["namespaces"].as_array().unwrap().len(), 6);
         let host = sandbox(&pod(json!({"containers": [], "hostNetwork": true})), "web", &group(), "i", &[]);
         assert!(host.get("hostname").is_none());
+        let sysctls = json!({"containers": [], "securityContext": {"sysctls": [{"name": "net/ipv4/tcp_rmem", "value": "1 2 3"}]}});
+        let set = sandbox(&pod(sysctls), "web", &group(), "i", &[]);
+        assert_eq!(set["linux"]["sysctl"], json!({"net.ipv4.tcp_rmem": "1 2 3"}));
         assert_eq!(host["linux"]["namespaces"].as_array().unwrap().len(), 4);
     }
 }

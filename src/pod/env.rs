@@ -144,6 +144,9 @@ fn from_one(
     if let Some(wanted) = &source.resource_field_ref {
         return facts.resource(wanted, &container.name).map(Some);
     }
+    if source.file_key_ref.is_some() {
+        return Ok(None);
+    }
     Ok(Some(String::new()))
 }
 

@@ -85,9 +85,8 @@ struct Stopping {
 }
 
 impl Managed {
-    /// A container that has not been started.
-    pub fn new(spec: api::Container, kind: Kind, backoff: BackOff) -> Managed {
-        let reason = if kind == Kind::App { "PodInitializing" } else { "ContainerCreating" };
+    /// A container that has not been started, and waits for `reason`.
+    pub fn new(spec: api::Container, kind: Kind, reason: &'static str, backoff: BackOff) -> Managed {
         let view = Container {
             name: spec.name.clone(),
             kind,
@@ -97,6 +96,7 @@ impl Managed {
             started: false,
             ready: false,
             again: false,
+            anew: false,
         };
         Managed {
             spec,
@@ -119,7 +119,9 @@ impl Managed {
     /// Takes what came of an attempt to start.
     pub fn started(&mut self, result: Result<Running, NotStarted>, now: Timestamp, run: u32) {
         if let (Some(finished), false) = (next::ended(&self.view), matches!(result, Err(NotStarted::Config(_)))) {
-            self.backoff.restarted(finished, now);
+            if next::obeys_back_off(&self.view) {
+                self.backoff.restarted(finished, now);
+            }
             self.view.restarts += 1;
         }
         if let State::Ended(exit) = &self.view.state {
@@ -127,6 +129,7 @@ impl Managed {
         }
         self.not_before = None;
         self.view.again = false;
+        self.view.anew = false;
         match result {
             Ok(running) => {
                 self.view.state = State::Running { since: running.started };
@@ -154,6 +157,24 @@ impl Managed {
                     id: String::new(),
                 });
             }
+        }
+    }
+
+    /// The pod has a new sandbox, or still waits for one (`message`). Where it is `to_start`, it waits for its turn there.
+    pub fn renew(&mut self, to_start: bool, reason: &'static str, message: Option<String>) {
+        self.view.anew = true;
+        self.view.again = false;
+        self.not_before = None;
+        match &self.view.state {
+            State::Ended(exit) if to_start => {
+                self.view.last = Some(exit.clone());
+                self.view.ready = false;
+                self.view.state = State::Waiting { reason, message };
+            }
+            State::Waiting { reason: own, .. } if *own == reason => {
+                self.view.state = State::Waiting { reason, message }
+            }
+            State::Ended(_) | State::Waiting { .. } | State::Running { .. } => {}
         }
     }
 

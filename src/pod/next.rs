@@ -43,7 +43,7 @@ pub fn next(containers: &[Container], backoffs: &[BackOff], policy: Policy, now:
     }
     let mut unfinished = false;
     for (index, one) in containers.iter().enumerate().filter(|(_, one)| one.kind == Kind::App) {
-        let again = !has_run(one) || wants_restart(one, policy);
+        let again = if one.anew { !is_kept(one, policy) } else { !has_run(one) || wants_restart(one, policy) };
         match &one.state {
             State::Running { .. } => unfinished = true,
             State::Waiting { .. } | State::Ended(_) if again => {
@@ -61,12 +61,37 @@ pub fn next(containers: &[Container], backoffs: &[BackOff], policy: Policy, now:
 
 impl Next {
     fn consider(&mut self, index: usize, one: &Container, backoff: &BackOff, now: Timestamp) {
-        let left = ended(one).and_then(|finished| backoff.remaining(finished, now));
+        let finished = ended(one).filter(|_| obeys_back_off(one));
+        let left = finished.and_then(|finished| backoff.remaining(finished, now));
         match left {
             Some(left) => self.back_off.push((index, now + left)),
             None => self.start.push(index),
         }
     }
+}
+
+/// Which containers are started in a new sandbox, after the old one was lost; `None`: the pod has done its work, or may not be
+/// started again, and gets no new one.
+pub fn renewed(containers: &[Container], policy: Policy) -> Option<Vec<usize>> {
+    if policy == Policy::Never && containers.iter().any(has_run) {
+        return None;
+    }
+    let start: Vec<usize> = (0..containers.len()).filter(|index| !is_kept(&containers[*index], policy)).collect();
+    let starts_app = start.iter().any(|index| containers[*index].kind == Kind::App);
+    let begun = containers.iter().any(|one| one.kind == Kind::App && has_run(one));
+    (starts_app || !begun).then_some(start)
+}
+
+/// Whether a container that ended well is left so in a new sandbox. Init containers do their work once more.
+fn is_kept(one: &Container, policy: Policy) -> bool {
+    let ended_well = matches!(&one.state, State::Ended(exit) if exit.code == 0);
+    one.kind == Kind::App && policy == Policy::OnFailure && ended_well
+}
+
+/// Whether the container's next start may have to wait. One that ended because its sandbox was lost is started at once: the
+/// kubelet decides by the state before.
+pub fn obeys_back_off(one: &Container) -> bool {
+    !one.anew || matches!(one.state, State::Waiting { reason: "CrashLoopBackOff", .. })
 }
 
 /// When a container that does not run ended; `None` for one that never ran.
@@ -78,11 +103,11 @@ pub fn ended(one: &Container) -> Option<Timestamp> {
 }
 
 fn has_run(one: &Container) -> bool {
-    !matches!(one.state, State::Waiting { .. }) || one.last.is_some()
+    !one.anew && (!matches!(one.state, State::Waiting { .. }) || one.last.is_some())
 }
 
 fn is_done(one: &Container) -> bool {
-    matches!(&one.state, State::Ended(exit) if exit.code == 0)
+    !one.anew && matches!(&one.state, State::Ended(exit) if exit.code == 0)
 }
 
 fn wants_restart(one: &Container, policy: Policy) -> bool {
@@ -107,7 +132,7 @@ mod tests {
     use super::super::state::Exit;
     use super::*;
 
-    /// As in `state.rs`: kind, then `w`, `r`, `R` (started), an exit code, or `b` and an exit code.
+    /// As in `state.rs`: kind, then `w`, `r`, `R` (started), an exit code, or `b` and an exit code; `*`: in a new sandbox.
     fn container(text: &str) -> Container {
         let mut letters = text.chars();
         let kind = match letters.next() {
@@ -132,8 +157,8 @@ mod tests {
             'r' | 'R' => (State::Running { since: at }, None),
             digit => (State::Ended(exit(digit)), None),
         };
-        let started = what == 'R';
-        Container { name: text.into(), kind, state, last, restarts: 0, started, ready: started, again: false }
+        let (started, anew) = (what == 'R', text.ends_with('*'));
+        Container { name: text.into(), kind, state, last, restarts: 0, started, ready: started, again: false, anew }
     }
 
     fn decide(text: &str, policy: Policy) -> String {
@@ -187,9 +212,33 @@ mod tests {
             ("a0 a1", Never, "over"),
             ("sR a0", Never, "over"),
             ("s1 a0", OnFailure, "over"),
+            // In a new sandbox all begins again, at once; but for what has done its work for good.
+            ("ib0* ab3*", Always, "start ib0*"),
+            ("ir ab3* ab0*", Always, ""),
+            ("i0 ab3* ab0*", Always, "start ab3*, start ab0*"),
+            ("ib0* a0* ab3*", OnFailure, "start ib0*"),
+            ("i0 a0* ab3*", OnFailure, "start ab3*"),
         ];
         for (text, policy, expected) in table {
             assert_eq!(decide(text, policy), expected, "{text} with {policy:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_sandbox_is_made_again_while_there_is_something_to_start_in_it() {
+        use Policy::{Always, Never, OnFailure};
+        let table: [(&str, Policy, Option<&[usize]>); 7] = [
+            ("i0 s1 a1", Always, Some(&[0, 1, 2])),
+            ("i0 a0 a1", Always, Some(&[0, 1, 2])),
+            ("i0 a0 a1", OnFailure, Some(&[0, 2])),
+            ("i0 a0", OnFailure, None),
+            ("i1 aw", OnFailure, Some(&[0, 1])),
+            ("i0 a1", Never, None),
+            ("aw", Never, Some(&[0])),
+        ];
+        for (text, policy, expected) in table {
+            let containers: Vec<Container> = text.split(' ').map(container).collect();
+            assert_eq!(renewed(&containers, policy).as_deref(), expected, "{text} with {policy:?}");
         }
     }
 }

@@ -23,13 +23,15 @@ pub struct Wanted {
     pub config_maps: BTreeMap<String, api::ConfigMap>,
     /// Secrets of its namespace, by name; `stringData` is in `data`.
     pub secrets: BTreeMap<String, api::Secret>,
-    /// What is not looked at, each with its field.
+    /// What is not carried out, each with its field.
     pub warnings: Vec<String>,
+    /// The fields among them that keep the pod from being run (`support.rs`).
+    pub refused: Vec<String>,
 }
 
 /// Reads the pods of a manifest; `name` chooses one. `uid` makes a uid for a pod that has none.
 ///
-/// The errors name the field: what the API server would refuse, and what glassbox does not do.
+/// The errors are those of the API server, with its field paths. What glassbox does not do is in `warnings` and `refused`.
 pub fn read(
     text: &str,
     name: Option<&str>,
@@ -58,23 +60,22 @@ pub fn read(
             metadata["namespace"] = json!("default");
         }
         let namespace = metadata["namespace"].as_str().unwrap_or_default().to_string();
-        let (refused, ignored) = support::judge(&found.pod);
         let placed = place_found(&found, setting, Ids::Unknown)?;
-        if !refused.is_empty() {
-            // What is passed over is told with it: one try shows all.
-            let passed = ignored.into_iter().filter_map(|text| {
-                let (field, message) = text.split_once(' ')?;
-                Some(Problem::new(field, message))
-            });
-            return Err(refused.into_iter().chain(passed).collect());
-        }
-        let pod: api::Pod = decode::typed(found.pod).map_err(one)?.object;
-        let mut warnings = placed.warnings.clone();
-        warnings.extend(ignored);
+        let typed: decode::Typed<api::Pod> = decode::typed(found.pod.clone()).map_err(one)?;
+        let judged = support::judge(&found.pod, &typed.unknown);
         let (config_maps, secrets) = beside_pods(text, &namespace).map_err(one)?;
-        wanted.push(Wanted { pod, placed, config_maps, secrets, warnings });
+        let warnings = once(placed.warnings.clone(), judged.warnings);
+        wanted.push(Wanted { pod: typed.object, placed, config_maps, secrets, warnings, refused: judged.refused });
     }
     Ok(wanted)
+}
+
+/// What is said of running a pod goes over what is said of its cgroups, where both are of one field.
+fn once(of_cgroups: Vec<String>, of_running: Vec<String>) -> Vec<String> {
+    let field = |text: &str| text.split_once(" is not ").map(|(field, _)| field.to_string());
+    let said: Vec<_> = of_running.iter().filter_map(|text| field(text)).collect();
+    let others = of_cgroups.into_iter().filter(|text| field(text).is_none_or(|field| !said.contains(&field)));
+    others.chain(of_running).collect()
 }
 
 /// The objects of `kind` in the manifest that a pod of `namespace` sees, by name.

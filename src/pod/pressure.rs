@@ -16,6 +16,7 @@ use super::usage::{self, Disk};
 use crate::cgroup::Cgroup;
 use crate::kube::effective::{self, List};
 use crate::kube::eviction::{Candidate, Observation, Resource, Signal};
+use crate::kube::levels::Rank;
 use crate::kube::pod::Pod;
 use crate::kube::quantity::Quantity;
 
@@ -101,14 +102,14 @@ pub fn over(one: &Running, resource: Resource) -> Vec<(String, i128, i128)> {
 
 /// What the node has. `pods` is the directory of pods; its file system is that of volumes, of logs and of what containers write. A
 /// signal that cannot be measured is left out.
-pub fn observe(pods: &Path, hierarchy: &Path, images: &Path) -> Vec<Observation> {
+pub fn observe(pods: &Path, hierarchy: &Path, images: &Path, running: &[Running]) -> Vec<Observation> {
     let mut found: Vec<Observation> = Vec::new();
     let mut note = |signal, measured: Option<(u64, u64)>| {
         let (available, capacity) = measured.map(|(left, all)| (left.into(), all.into())).unzip();
         found.extend(available.zip(capacity).map(|(available, capacity)| Observation { signal, available, capacity }));
     };
     note(Signal::Memory, node_memory(hierarchy));
-    note(Signal::AllocatableMemory, pods_memory(hierarchy));
+    note(Signal::AllocatableMemory, pods_memory(hierarchy, running));
     let images = if images.is_dir() { images } else { pods };
     let (node, image) = (file_system(pods), file_system(images));
     note(Signal::Nodefs, node.map(|(bytes, _)| bytes));
@@ -133,9 +134,10 @@ fn node_memory(hierarchy: &Path) -> Option<(u64, u64)> {
     Some((total.saturating_sub(used), total))
 }
 
-/// What all pods together may use, and what of it they do not.
-fn pods_memory(hierarchy: &Path) -> Option<(u64, u64)> {
-    let group = Cgroup::open(&hierarchy.join("kubepods")).ok()?;
+/// What all pods together may use, and what of it they do not. Without a pod there is no cgroup of all of them.
+fn pods_memory(hierarchy: &Path, running: &[Running]) -> Option<(u64, u64)> {
+    let above = running.iter().find_map(|one| one.record.group(Rank::Kubepods))?;
+    let group = Cgroup::open(&hierarchy.join(above.path.trim_start_matches('/'))).ok()?;
     let capacity: u64 = group.read("memory.max").ok()?.parse().ok()?;
     Some((capacity.saturating_sub(cgroup::working_set(&group)?), capacity))
 }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::grpc;
+use super::tls;
 
 /// What a probe decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub enum Question {
         path: String,
         /// Header lines.
         headers: Vec<(String, String)>,
+        /// Whether it is asked over TLS.
+        tls: bool,
     },
     /// Whether a connection is taken.
     Tcp {
@@ -129,6 +132,7 @@ pub fn question(ways: Ways<'_>, address: IpAddr, ports: &[api::ContainerPort]) -
             port: port(&http.port, ports)?,
             path,
             headers: headers.collect(),
+            tls: http.scheme.as_deref() == Some("HTTPS"),
         });
     }
     if let Some(tcp) = ways.tcp {
@@ -163,13 +167,12 @@ impl Question {
     pub fn ask(&self, timeout: Duration) -> Result<(), String> {
         match self {
             Question::Tcp { host, port } => Timed::connect(host, *port, timeout).map(drop),
-            Question::Http { host, port, path, headers } => {
+            Question::Http { host, port, path, headers, tls } => {
                 let mut stream = Timed::connect(host, *port, timeout)?;
-                stream.write_all(request(host, *port, path, headers).as_bytes()).map_err(|error| error.to_string())?;
-                let status = status(&mut stream)?;
-                match (200..400).contains(&status) {
-                    true => Ok(()),
-                    false => Err(format!("HTTP probe failed with statuscode: {status}")),
+                let request = request(host, *port, path, headers);
+                match tls {
+                    true => get(&mut tls::over(stream, host)?, &request),
+                    false => get(&mut stream, &request),
                 }
             }
             Question::Grpc { host, port, service } => {
@@ -178,6 +181,15 @@ impl Question {
                 grpc::check(&mut stream, &format!("{host}:{port}"), service)
             }
         }
+    }
+}
+
+fn get(stream: &mut (impl Read + Write), request: &str) -> Result<(), String> {
+    stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
+    let status = status(stream)?;
+    match (200..400).contains(&status) {
+        true => Ok(()),
+        false => Err(format!("HTTP probe failed with statuscode: {status}")),
     }
 }
 
@@ -314,10 +326,16 @@ mod tests {
             let http = http(value);
             question(Ways { http: Some(&http), ..Ways::default() }, "10.0.0.2".parse().unwrap(), &ports)
         };
-        let expected =
-            |host: &str, port| Question::Http { host: host.into(), port, path: "/".into(), headers: Vec::new() };
+        let expected = |host: &str, port| Question::Http {
+            host: host.into(),
+            port,
+            path: "/".into(),
+            headers: Vec::new(),
+            tls: false,
+        };
         assert_eq!(ask(json!({"port": "web"})).unwrap(), expected("10.0.0.2", 8080));
         assert_eq!(ask(json!({"port": 80, "host": "other"})).unwrap(), expected("other", 80));
+        assert!(matches!(ask(json!({"port": 80, "scheme": "HTTPS"})).unwrap(), Question::Http { tls: true, .. }));
         assert_eq!(ask(json!({"port": "none"})).unwrap_err(), "the container has no port none");
         assert_eq!(ask(json!({"port": 0})).unwrap_err(), "0 is no port");
     }
@@ -334,7 +352,7 @@ mod tests {
             String::from_utf8_lossy(&asked[..length]).into_owned()
         });
         let headers = vec![("X-Test".to_string(), "yes\r\nEvil: 1".to_string())];
-        let question = Question::Http { host: "127.0.0.1".into(), port, path: path.into(), headers };
+        let question = Question::Http { host: "127.0.0.1".into(), port, path: path.into(), headers, tls: false };
         (question.ask(Duration::from_secs(5)), server.join().unwrap())
     }
 
@@ -348,6 +366,45 @@ mod tests {
         let failed = answered("HTTP/1.0 503 x\r\n\r\n", "/").0;
         assert_eq!(failed, Err("HTTP probe failed with statuscode: 503".to_string()));
         assert!(answered("SSH-2.0\r\n", "/").0.unwrap_err().contains("malformed HTTP response"));
+    }
+
+    #[test]
+    fn https_is_spoken_with_whoever_answers() {
+        use rustls::pki_types::pem::PemObject;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        let pem = include_bytes!("../../tests/vm/server.pem");
+        let (certificate, key) =
+            (CertificateDer::from_pem_slice(pem).unwrap(), PrivateKeyDer::from_pem_slice(pem).unwrap());
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ServerConfig::builder_with_provider(provider).with_protocol_versions(&[version]);
+            let config = config.unwrap().with_no_client_auth();
+            let config = config.with_single_cert(vec![certificate.clone()], key.clone_key()).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = std::thread::spawn(move || {
+                let (stream, _) = listener.accept().unwrap();
+                let connection = rustls::ServerConnection::new(std::sync::Arc::new(config)).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, stream);
+                let mut asked = [0; 1024];
+                let length = stream.read(&mut asked).unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                String::from_utf8_lossy(&asked[..length]).into_owned()
+            });
+            let (host, path, headers) = ("127.0.0.1".to_string(), "/healthz".to_string(), Vec::new());
+            let question = Question::Http { host, port, path, headers, tls: true };
+            assert_eq!(question.ask(Duration::from_secs(20)), Ok(()));
+            assert!(server.join().unwrap().starts_with("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:"));
+        }
+        // A server that speaks none.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server =
+            std::thread::spawn(move || listener.accept().unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        let question =
+            Question::Http { host: "127.0.0.1".into(), port, path: "/".into(), headers: Vec::new(), tls: true };
+        assert!(question.ask(Duration::from_secs(20)).is_err());
+        server.join().unwrap().unwrap();
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::error::PodError;
 use super::images::Files;
 use super::object::{self, Wanted};
 use crate::cgroup::Write as CgroupWrite;
+use crate::kube::cgroup_path::Driver;
 use crate::kube::levels::{Level, Rank};
 use crate::runtime::identity::Identity;
 
@@ -42,6 +43,9 @@ pub struct Record {
     pub network: Attachment,
     /// Directory of the runtime's state.
     pub store: PathBuf,
+    /// Who makes its cgroups.
+    #[serde(default)]
+    pub driver: Driver,
     /// When it was run, RFC 3339.
     pub created: String,
     /// The node's CPUs in millicores and its memory in bytes.
@@ -145,6 +149,7 @@ impl Record {
             images,
             network,
             store,
+            driver: Driver::default(),
             created: format!("{:.0}", jiff::Timestamp::now()),
             node_limits: (0, 0),
             longest_back_off_ms: 300_000,

@@ -191,7 +191,7 @@ fn mounts(
     for (target, source) in own {
         if !mounts.iter().any(|mount| mount.target.trim_end_matches('/') == target) {
             let source = source.display().to_string();
-            mounts.push(Mount { target: target.into(), source, readonly: false, propagation: "rprivate" });
+            mounts.push(Mount { target: target.into(), source, access: "rw", propagation: "rprivate" });
         }
     }
     Ok(mounts)

@@ -1,5 +1,6 @@
 //! A pod's sandbox: its cgroups, its volumes and own files, the pause process that holds the shared namespaces, and the
-//! network. [`make`] is the story; [`remove`] undoes it, whoever is left to do that.
+//! network. [`make`] is the story; [`renew`] tells the part of it that is told again when the pause process was lost; [`remove`]
+//! undoes it, whoever is left to do that.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -8,7 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1 as api;
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::cgroup;
 use super::config;
@@ -52,19 +54,56 @@ pub fn make(home: &Home, record: &Record, facts: &Facts<'_>) -> Result<Sandbox, 
     for volume in spec.volumes.iter().flatten() {
         made.push((volume.name.clone(), volumes::prepare(home, volume, facts)?));
     }
+    let (created, address) = hold(home, record, &spec, &controllers)?;
+    Ok(Sandbox { pid: created.pid, pidfd: created.pidfd, address, volumes: made, controllers })
+}
+
+/// Makes the sandbox anew, whose pause process is gone and whose containers have ended. Its volumes and cgroups stay.
+pub fn renew(home: &Home, record: &Record, sandbox: &mut Sandbox) -> Result<(), PodError> {
+    // Its end has been taken where this is tried again.
+    let _ = waitid(WaitId::PidFd(sandbox.pidfd.as_fd()), WaitIdOptions::EXITED);
+    detach(home, record)?;
+    let failed = |cause| PodError::Container { container: "sandbox".into(), cause: Box::new(cause) };
+    let (store, id) = (Store::new(record.store.clone()), container_id(record, "_pause", 0)?);
+    if store.ids().map_err(failed)?.contains(&id) {
+        runtime::delete(&store, &id, true).map_err(failed)?;
+    }
+    let _ = unmount(home.path().join("shm"), UnmountFlags::DETACH);
+    let (created, address) = hold(home, record, &object::spec(&record.pod), &sandbox.controllers)?;
+    (sandbox.pid, sandbox.pidfd, sandbox.address) = (created.pid, created.pidfd, address);
+    Ok(())
+}
+
+/// Whether the pause process ends or has ended. One that is the first of a PID namespace is not gone before all others in it are,
+/// but its flags tell (`PF_EXITING` of linux/sched.h; proc_pid_stat(5)).
+pub fn is_gone(pid: i32) -> bool {
+    const EXITING: u32 = 4;
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let flags = text.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u32>().ok());
+    flags.is_none_or(|flags| flags & EXITING != 0)
+}
+
+/// What the namespaces hold: shared memory, the pause process, the network, and the files that tell of them.
+fn hold(
+    home: &Home,
+    record: &Record,
+    spec: &api::PodSpec,
+    controllers: &[String],
+) -> Result<(runtime::Created, Option<IpAddr>), PodError> {
     let shm = home.path().join("shm");
     fs::create_dir_all(&shm).map_err(|cause| PodError::file(&shm, cause))?;
     mount("shm", &shm, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, c"mode=1777,size=65536k")
         .map_err(|errno| PodError::call(format!("mount a tmpfs on {shm:?}"), errno.into()))?;
-    let created = start_pause(home, record, &spec, &controllers)?;
-    let address = attach(home, record, &spec, created.pid)?;
-    own_files(home, record, &spec, address)?;
-    Ok(Sandbox { pid: created.pid, pidfd: created.pidfd, address, volumes: made, controllers })
+    let created = start_pause(home, record, spec, controllers)?;
+    let address = attach(home, record, spec, created.pid)?;
+    own_files(home, record, spec, address)?;
+    Ok((created, address))
 }
 
 /// The pod's host name: a node's name may have at most 63 characters.
 pub fn hostname(pod: &api::Pod) -> String {
-    let own = pod.spec.as_ref().and_then(|spec| spec.hostname.clone()).filter(|name| !name.is_empty());
+    let given = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+    let own = pod.spec.as_ref().and_then(|spec| given(&spec.hostname_override).or(given(&spec.hostname)));
     let name = own.or_else(|| pod.metadata.name.clone()).unwrap_or_default();
     name.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_string()
 }

@@ -61,6 +61,8 @@ pub struct Container {
     pub ready: bool,
     /// Whether it is to be started once more whatever its end and the policy: it was ended for a resize.
     pub again: bool,
+    /// Whether the pod's sandbox is a new one, in which it has not been started.
+    pub anew: bool,
 }
 
 /// `spec.restartPolicy`.
@@ -240,7 +242,7 @@ mod tests {
         };
         let started = what == 'R';
         let ready = started || (kind == Kind::Init && what == '0');
-        Container { name: text.to_string(), kind, state, last, restarts: 0, started, ready, again: false }
+        Container { name: text.to_string(), kind, state, last, restarts: 0, started, ready, again: false, anew: false }
     }
 
     fn containers(text: &str) -> Vec<Container> {

@@ -1,7 +1,10 @@
 //! The process that keeps a pod: it starts what is to be started, hears of what ended, asks probes, and ends the pod when it is
-//! told to. One loop over descriptors and times; what to do is decided in `next.rs` and `state.rs`.
+//! told to. One loop over descriptors and times; what to do is decided in `next.rs` and `state.rs`. Orders from outside and the
+//! loss of the sandbox have files of their own.
 
-use std::io::{BufRead, BufReader, Write};
+mod orders;
+mod renewal;
+
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
@@ -10,24 +13,20 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as api;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::mount::{MountPropagationFlags, mount_change};
 
 use super::asker::{Answer, Hear};
 use super::backoff::BackOff;
-use super::cgroup;
 use super::error::PodError;
 use super::facts::Facts;
 use super::managed::{Around, Managed, SHORTEST};
 use super::next;
 use super::object;
-use super::order::Order;
-use super::record::{Group, Home, Record};
+use super::record::{Home, Record};
 use super::sandbox::{self, Sandbox};
 use super::state::{self, Container, Phase, Policy, State};
 use super::status::{self, Now};
-use super::volumes;
 use crate::kube::pod::{Kind, Pod};
 use crate::runtime::identity;
 
@@ -57,6 +56,7 @@ struct Supervisor<'a> {
     resources: Pod,
     node: (String, Option<IpAddr>),
     sandbox: Option<Sandbox>,
+    lost: Option<renewal::Lost>,
     policy: Policy,
     containers: Vec<Managed>,
     answers: Receiver<Answer>,
@@ -97,6 +97,7 @@ impl<'a> Supervisor<'a> {
             _ => Policy::Always,
         };
         let backoff = BackOff::up_to(Duration::from_millis(record.longest_back_off_ms));
+        let waiting = waiting(&spec);
         let kinds = resources.all_containers().map(|one| one.kind);
         let containers = spec.init_containers.into_iter().flatten().chain(spec.containers);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
@@ -106,10 +107,14 @@ impl<'a> Supervisor<'a> {
         let mut supervisor = Supervisor {
             home,
             policy,
-            containers: containers.zip(kinds).map(|(one, kind)| Managed::new(one, kind, backoff.clone())).collect(),
+            containers: containers
+                .zip(kinds)
+                .map(|(one, kind)| Managed::new(one, kind, waiting, backoff.clone()))
+                .collect(),
             resources,
             node: (node, None),
             sandbox: None,
+            lost: None,
             answers,
             hear: Hear { answers: sender, wake: Arc::new(wake) },
             control,
@@ -163,16 +168,20 @@ impl<'a> Supervisor<'a> {
     fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.check_deadline(now);
         if self.ending.is_some() {
-            self.stop_in_order(now);
-            self.containers.iter_mut().for_each(|one| one.insist(now, &self.record));
+            self.stop_all(now);
             return None;
+        }
+        if self.has_lost(now) {
+            let until = self.renew(now);
+            if self.ending.is_some() || self.lost.is_none() {
+                return self.advance(now);
+            }
+            return until.into_iter().chain(self.deadline()).min();
         }
         let backoffs: Vec<_> = self.containers.iter().map(|one| one.backoff.clone()).collect();
         let next = next::next(&self.views(), &backoffs, self.policy, now);
         if next.over {
-            let grace =
-                self.record.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
-            self.ending = Some(Ending { at: now, grace, reason: None, deleted: false });
+            self.ending = Some(Ending { at: now, grace: self.grace(), reason: None, deleted: false });
             return self.advance(now);
         }
         for (index, _) in &next.back_off {
@@ -223,20 +232,36 @@ impl<'a> Supervisor<'a> {
     fn check_deadline(&mut self, now: Timestamp) {
         if self.ending.is_none() && self.deadline().is_some_and(|deadline| deadline <= now) {
             let message = "Pod was active on the node longer than the specified deadline".to_string();
-            let grace =
-                self.record.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+            let grace = self.grace();
             let reason = Some(("DeadlineExceeded".to_string(), message));
             self.ending = Some(Ending { at: now, grace, reason, deleted: false });
         }
     }
 
-    /// App containers and plain init containers first, all at once; then the sidecars, the last one first.
-    fn stop_in_order(&mut self, now: Timestamp) {
-        let Some(ending) = self.ending.clone() else { return };
+    /// The grace that the pod gives its containers, in seconds.
+    fn grace(&self) -> i64 {
+        self.record.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30)
+    }
+
+    /// What a container waits for that has not been started.
+    fn waiting(&self) -> &'static str {
+        waiting(&object::spec(&self.record.pod))
+    }
+
+    fn stop_all(&mut self, now: Timestamp) {
+        if let Some(ending) = self.ending.clone() {
+            self.stop_in_order(now, ending.at, ending.grace);
+        }
+        self.containers.iter_mut().for_each(|one| one.insist(now, &self.record));
+    }
+
+    /// App containers and plain init containers first, all at once; then the sidecars, the last one first. They have `grace`
+    /// seconds, which count from `since`.
+    fn stop_in_order(&mut self, now: Timestamp, since: Timestamp, grace: i64) {
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
         let around = Around::new(&self.record, address, &self.hear);
-        let grace = Duration::from_secs(u64::try_from(ending.grace).unwrap_or(0));
-        let deadline = ending.at + grace.max(SHORTEST);
+        let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
+        let deadline = since + grace.max(SHORTEST);
         let runs = |one: &Managed| one.run.is_some();
         let others = self.containers.iter().any(|one| one.view.kind != Kind::Sidecar && runs(one));
         let last = self.containers.iter().rposition(|one| one.view.kind == Kind::Sidecar && runs(one));
@@ -252,6 +277,9 @@ impl<'a> Supervisor<'a> {
     /// Waits for a process, a pipe, an order, an answer, or the time.
     fn wait(&mut self, until: Option<Timestamp>) -> Result<(), PodError> {
         let mut fds = vec![PollFd::new(&self.control, PollFlags::IN), PollFd::new(&*self.hear.wake, PollFlags::IN)];
+        if let Some(sandbox) = self.sandbox.as_ref().filter(|_| self.lost.is_none() && self.ending.is_none()) {
+            fds.push(PollFd::from_borrowed_fd(sandbox.pidfd.as_fd(), PollFlags::IN));
+        }
         for run in self.containers.iter().filter_map(|one| one.run.as_ref()) {
             fds.push(PollFd::from_borrowed_fd(run.pidfd.as_fd(), PollFlags::IN));
             let ends = run.streams.iter().filter_map(|(end, _)| end.as_ref());
@@ -281,70 +309,6 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn obey(&mut self) -> Result<(), PodError> {
-        let Ok((stream, _)) = self.control.accept() else { return Ok(()) };
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-        let mut line = String::new();
-        let order =
-            BufReader::new(&stream).read_line(&mut line).ok().and_then(|_| serde_json::from_str::<Order>(&line).ok());
-        let answer = match order {
-            Some(Order::Delete { grace, reason }) => {
-                let deleted = reason.is_none();
-                // An order with less grace overtakes one with more.
-                let shorter = self.ending.as_ref().is_none_or(|ending| grace < ending.grace || deleted);
-                if shorter {
-                    let at = Timestamp::now();
-                    self.ending = Some(Ending { at, grace, reason, deleted });
-                }
-                "ok".to_string()
-            }
-            Some(Order::Refresh) => match self.refresh() {
-                Ok(()) => "ok".to_string(),
-                Err(error) => error.to_string(),
-            },
-            Some(Order::Resize { pod, groups }) => match self.resize(*pod, groups) {
-                Ok(()) => "ok".to_string(),
-                Err(error) => error.to_string(),
-            },
-            None => "what was asked is not understood".to_string(),
-        };
-        // Whoever gets the answer may look at the status next.
-        self.tell()?;
-        let _ = (&stream).write_all(format!("{answer}\n").as_bytes());
-        Ok(())
-    }
-
-    fn refresh(&mut self) -> Result<(), PodError> {
-        if let Some(record) = self.home.record()? {
-            self.record = record;
-        }
-        for volume in object::spec(&self.record.pod).volumes.iter().flatten() {
-            volumes::refresh(self.home, volume, &self.facts())?;
-        }
-        Ok(())
-    }
-
-    /// Takes other requests and limits: the cgroups first, then what is kept of the pod.
-    fn resize(&mut self, pod: api::Pod, groups: Vec<Group>) -> Result<(), PodError> {
-        let runs =
-            self.containers.iter().filter_map(|one| Some((one.view.name.clone(), one.run.as_ref()?.cgroup.clone())));
-        let changes = cgroup::changes(&self.record.groups, &groups);
-        let mut record = Record { pod, groups, ..self.record.clone() };
-        cgroup::apply(&self.record, &changes, &runs.collect())?;
-        std::mem::swap(&mut self.record, &mut record);
-        self.resources = object::resources(&self.record.pod)?;
-        self.home.write("record.json", &self.record)?;
-        cgroup::recount(self.home, &self.record)?;
-        let spec = object::spec(&self.record.pod);
-        let around = Around::new(&self.record, self.sandbox.as_ref().and_then(|sandbox| sandbox.address), &self.hear);
-        let all = spec.init_containers.into_iter().flatten().chain(spec.containers);
-        for (index, (one, new)) in self.containers.iter_mut().zip(all).enumerate() {
-            one.resize(index, new.resources, Timestamp::now(), &around);
-        }
-        // downwardAPI files may tell of them.
-        self.refresh()
-    }
-
     /// Writes the status, if it is another one than last time.
     fn tell(&mut self) -> Result<(), PodError> {
         let views = self.views();
@@ -356,7 +320,7 @@ impl<'a> Supervisor<'a> {
         }
         let now = Now {
             phase,
-            sandbox: self.sandbox.is_some(),
+            sandbox: self.sandbox.is_some() && self.lost.is_none(),
             pod_ip: self.sandbox.as_ref().and_then(|sandbox| sandbox.address),
             node: self.node.0.clone(),
             host_ip: self.node.1,
@@ -396,4 +360,10 @@ impl<'a> Supervisor<'a> {
             false => Ok(()),
         }
     }
+}
+
+/// What containers wait for that have not been started (`convertToAPIContainerStatuses`).
+fn waiting(spec: &k8s_openapi::api::core::v1::PodSpec) -> &'static str {
+    let has_init = spec.init_containers.as_ref().is_some_and(|list| !list.is_empty());
+    if has_init { "PodInitializing" } else { "ContainerCreating" }
 }

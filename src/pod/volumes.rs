@@ -72,7 +72,12 @@ pub fn mounts(
         mounts.push(Mount {
             target: wanted.mount_path.clone(),
             source: source.display().to_string(),
-            readonly: wanted.read_only == Some(true) || read_only(&wanted.name),
+            access: match (wanted.read_only, wanted.recursive_read_only.as_deref()) {
+                (Some(true), Some("Enabled" | "IfPossible")) => "rro",
+                (Some(true), _) => "ro",
+                _ if read_only(&wanted.name) => "ro",
+                _ => "rw",
+            },
             propagation: match wanted.mount_propagation.as_deref() {
                 Some("HostToContainer") => "rslave",
                 Some("Bidirectional") => "rshared",

@@ -10,6 +10,8 @@ mod bundles;
 mod containerd;
 mod docker;
 mod engine;
+#[path = "../vm/levels.rs"]
+mod levels;
 mod podman;
 mod same;
 #[path = "../vm/support.rs"]

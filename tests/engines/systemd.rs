@@ -11,6 +11,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, RUNTIME};
+use crate::levels;
 use crate::support::{Bundle, Machine, machine, sh, wait_until};
 
 const GLASSBOX: Engine = Engine(&[RUNTIME, "--systemd-cgroup"]);
@@ -277,49 +278,129 @@ fn what_a_container_says_of_being_ready_reaches_systemd() {
     wait_until("no unit is left", || units().is_empty());
 }
 
-/// What `qos` says of a pod under this driver is what the kernel holds once it runs, level by level and file by file.
+/// Pods under this driver: what `qos` says of one is what the kernel holds and systemd knows, level by level and file by file.
+struct Pods<'a> {
+    machine: &'a Machine,
+    glassbox: Engine,
+}
+
+impl Pods<'_> {
+    /// Runs some of the pods of [`levels`], and waits until they are ready.
+    fn run(&self, names: &[&str], more: &[&str]) {
+        let file = self.machine.directory().join("pods.yaml").display().to_string();
+        let pods: Vec<String> = names.iter().map(|name| levels::pod(name)).collect();
+        fs::write(&file, pods.join("---\n")).expect("writable");
+        let image = format!("busybox={}", std::env::var("GLASSBOX_BUSYBOX_ROOTFS").expect("set in the machine"));
+        self.glassbox.ok(&[
+            &["pod", "run", "--no-network", "--image", &image, "--cgroup-driver", "systemd"],
+            more,
+            &[&file],
+        ]
+        .concat());
+        names.iter().for_each(|name| wait_until("it is ready", || self.is_ready(name)));
+    }
+
+    fn is_ready(&self, name: &str) -> bool {
+        let pod = self.glassbox.ok(&["pod", "describe", "--format", "json", name]);
+        let pod: Value = serde_json::from_str(&pod).expect("JSON");
+        let conditions = pod["status"]["conditions"].as_array().expect("a list");
+        conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
+    }
+
+    /// Holds the levels of a pod that `chosen` names against what is there.
+    fn agree(&self, name: &str, more: &[&str], chosen: impl Fn(&str) -> bool) {
+        let file = self.machine.directory().join("pods.yaml").display().to_string();
+        fs::write(&file, levels::pod(name)).expect("writable");
+        let said =
+            self.glassbox.ok(&[&["qos", "--format", "json", "--cgroup-driver", "systemd"], more, &[&file]].concat());
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        let mut looked = 0;
+        for (level, directory) in levels::directories(&said, name) {
+            if !chosen(level["level"].as_str().expect("a text")) {
+                continue;
+            }
+            let unit = directory.file_name().expect("a name").to_string_lossy().into_owned();
+            assert_eq!(shown(&unit, &["ActiveState"])["ActiveState"], "active", "{unit}");
+            looked += levels::agree(level, &directory);
+        }
+        assert!(looked > 10, "{name}: {looked} values");
+    }
+
+    fn delete(&self, names: &[&str]) {
+        self.glassbox.ok(&[&["pod", "delete"], names].concat());
+    }
+}
+
 #[test]
-fn a_pods_slices_hold_what_qos_says_of_them() {
+fn the_slices_and_scopes_of_pods_hold_what_qos_says_of_them() {
     systemd();
     let machine = machine();
-    let path = |name: &str| machine.directory().join(name).display().to_string();
-    fs::write(
-        path("kubelet.yaml"),
-        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\ncgroupDriver: systemd\n",
-    )
-    .expect("writable");
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "uid": "1a2b-3c"},
-        "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
-            "name": "app", "image": "busybox", "command": ["sleep", "1000"],
-            "resources": {"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "333m", "memory": "64Mi"}},
-        }]},
-    });
-    fs::write(path("pod.json"), pod.to_string()).expect("writable");
-    let glassbox = Engine(&[RUNTIME]);
-    let settings = ["--kubelet-config", &path("kubelet.yaml")];
-    let said = glassbox.ok(&[&["qos", "--format", "json"], &settings[..], &[&path("pod.json")]].concat());
-    let said: Value = serde_json::from_str(&said).expect("JSON");
-    let image = format!("busybox={}", std::env::var("GLASSBOX_BUSYBOX_ROOTFS").expect("set in the machine"));
-    glassbox.ok(&[&["pod", "run", "--no-network", "--image", &image], &settings[..], &[&path("pod.json")]].concat());
-    wait_until("it runs", || glassbox.ok(&["pod", "ps"]).contains("Running"));
-    for group in said["cgroups"].as_array().expect("a list") {
-        let id = if group["level"] == "sandbox" { "default_web__pause_0" } else { "default_web_app_0" };
-        let below = group["path"].as_str().expect("a path").replace("<cid>", id);
-        let cgroup = PathBuf::from(format!("/sys/fs/cgroup{below}"));
-        let unit = cgroup.file_name().expect("a name").to_string_lossy().into_owned();
-        assert_eq!(shown(&unit, &["ActiveState"])["ActiveState"], "active", "{unit}");
-        for (file, value) in group["files"].as_object().expect("files") {
-            let value = value["value"].as_str().expect("a text");
-            let live = fs::read_to_string(cgroup.join(file)).unwrap_or_else(|error| panic!("{unit}/{file}: {error}"));
-            assert!(glassbox::cgroup::live::holds(file, value, live.trim_end()), "{unit}/{file}: {value} is {live}");
-        }
+    let pods = Pods { machine: &machine, glassbox: Engine(&[RUNTIME]) };
+    let everything = |_: &str| true;
+    let own = |level: &str| !matches!(level, "kubepods" | "qos");
+    pods.run(&["gold", "silver", "bronze"], &[]);
+    for name in ["gold", "silver", "bronze"] {
+        pods.agree(name, &[], everything);
     }
-    assert_eq!(
-        sh("systemctl show --value -p CPUQuotaPerSecUSec kubepods-burstable-pod1a2b_3c.slice").stdout,
-        "340ms\n"
+    let quota = |unit: &str| shown(unit, &["CPUQuotaPerSecUSec"])["CPUQuotaPerSecUSec"].clone();
+    assert_eq!(quota("kubepods-poduid_gold.slice"), "340ms");
+
+    // A resize reaches the files, and systemd, which would write the old values again.
+    let resized = ["pod", "resize", "silver", "-c", "app", "--limits", "cpu=625m,memory=160Mi"];
+    pods.glassbox.ok(&resized);
+    let slice =
+        Path::new("/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-poduid_silver.slice");
+    let read = |file: &str| fs::read_to_string(slice.join(file)).expect("it is there").trim_end().to_string();
+    let scope = "cri-containerd-default_silver_app_0.scope";
+    let held = ["cpu.max", "memory.max", &format!("{scope}/cpu.max"), &format!("{scope}/memory.max")].map(read);
+    assert_eq!(held, ["73000 100000", "201326592", "63000 100000", "167772160"]);
+    sh("systemctl daemon-reload");
+    assert_eq!(held, ["cpu.max", "memory.max", &format!("{scope}/cpu.max"), &format!("{scope}/memory.max")].map(read));
+    assert_eq!((quota(scope), quota("kubepods-burstable-poduid_silver.slice")), ("630ms".into(), "730ms".into()));
+    let stats = pods.glassbox.ok(&["pod", "stats", "--interval", "10", "--format", "json", "silver"]);
+    let stats: Value = serde_json::from_str(&stats).expect("JSON");
+    let used = &stats["pods"][0]["containers"][0]["memory"]["workingSetBytes"];
+    assert!(used.as_u64().is_some_and(|bytes| bytes > 4096), "{stats:#}");
+    pods.delete(&["gold", "silver", "bronze"]);
+
+    // Two pods in one slice weigh as much as both ask for.
+    pods.run(&["level", "init"], &[]);
+    pods.agree("level", &[], own);
+    pods.agree("init", &[], own);
+    let burstable = Path::new("/sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice/cpu.weight");
+    // 100m and 300m: 409 shares.
+    assert_eq!(fs::read_to_string(burstable).expect("it is there"), "16\n");
+    assert_eq!(shown("kubepods-burstable.slice", &["CPUWeight"])["CPUWeight"], "16");
+    pods.delete(&["level"]);
+    pods.agree("init", &[], everything);
+    pods.delete(&["init"]);
+
+    let config = machine.directory().join("kubelet.yaml").display().to_string();
+    fs::write(&config, levels::SWAP).expect("writable");
+    let swap = ["--kubelet-config", config.as_str()];
+    pods.run(&["swap"], &swap);
+    pods.agree("swap", &swap, everything);
+    pods.delete(&["swap"]);
+
+    // The memory of all pods together runs short before the node's does.
+    let meminfo = fs::read_to_string("/proc/meminfo").expect("it is there");
+    let total: u64 =
+        meminfo.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("MemTotal comes first");
+    let kept = format!(
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nsystemReserved: {{memory: {}Ki}}\n\
+         evictionHard: {{memory.available: 100Mi}}\n",
+        total - (96 << 10)
     );
-    glassbox.ok(&["pod", "delete", "web"]);
+    fs::write(&config, kept).expect("writable");
+    pods.run(&["bronze"], &swap);
+    let said = machine.directory().join("evicted");
+    let mut watch = pods.glassbox.command(&[&["pod", "evict", "--watch", "--interval", "100"], &swap[..]].concat());
+    let mut watch = watch.stdout(fs::File::create(&said).expect("writable")).spawn().expect("it runs");
+    let evicted = || fs::read_to_string(&said).expect("it is there");
+    wait_until("the pod is evicted", || evicted().contains("\npod default/bronze evicted: "));
+    watch.kill().and_then(|()| watch.wait()).expect("a child");
+    assert!(evicted().starts_with("allocatableMemory.available: "), "{}", evicted());
+    pods.delete(&["bronze"]);
     let slices = || sh("systemctl list-units --all --plain --no-legend 'kubepods*' 'cri-containerd-*'").stdout;
     wait_until("no unit is left", || slices().is_empty());
 }

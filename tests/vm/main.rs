@@ -23,6 +23,7 @@ mod image;
 #[allow(dead_code)]
 mod image_build;
 mod lab;
+mod levels;
 mod machine;
 mod mounts;
 mod namespaces;

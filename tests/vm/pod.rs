@@ -1,14 +1,21 @@
 //! `glassbox pod`: pods that run, seen from the node and from inside, and what is left when they are gone.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 
 use super::image::busybox;
-use super::image_build::{As, layout_with};
+use super::image_build::{As, Blob, archive, config as image_config, layout_with};
+use super::levels;
 use super::support::{Machine, Output, machine, sh};
 
 /// A test's pods. Dropped, they are gone.
@@ -108,7 +115,9 @@ fn processes(group: &str) -> String {
 fn a_pod_runs_its_containers_in_order_and_shares_what_pods_share() {
     let machine = machine();
     let pods = Pods::new(&machine);
-    pods.runs(
+    // What is mounted below a volume that is recursively read-only is so as well.
+    sh("mkdir -p /tmp/gb-deep/in && mount -t tmpfs gb /tmp/gb-deep/in");
+    let ran = pods.run(
         "\
 apiVersion: v1
 kind: Pod
@@ -116,8 +125,10 @@ metadata: {name: web, labels: {app: web}}
 spec:
   terminationGracePeriodSeconds: 2
   hostAliases: [{ip: 192.0.2.9, hostnames: [db]}]
+  securityContext: {sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: '77'}]}
   volumes:
   - {name: data, emptyDir: {}}
+  - {name: deep, hostPath: {path: /tmp/gb-deep}}
   - {name: settings, configMap: {name: settings}}
   initContainers:
   - name: setup
@@ -135,8 +146,9 @@ spec:
     volumeMounts: [{name: data, mountPath: /data}, {name: settings, mountPath: /settings}]
   - name: other
     image: busybox
-    command: [sh, -c, 'ls /data; for n in net ipc uts pid; do readlink /proc/self/ns/$n; done; sleep 1000']
-    volumeMounts: [{name: data, mountPath: /data, readOnly: true}]
+    tty: true
+    command: [sh, -c, 'ls /data; for n in net ipc uts pid; do readlink /proc/self/ns/$n; done; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; touch /deep/in/x 2>&1; sleep 1000']
+    volumeMounts: [{name: data, mountPath: /data, readOnly: true}, {name: deep, mountPath: /deep, readOnly: true, recursiveReadOnly: Enabled}]
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -145,6 +157,9 @@ data: {colour: \"red\\n\"}
 ",
         &[],
     );
+    // What the pod runs without is named.
+    let warned = "warning: default/web: spec.containers[1].tty is not supported: nobody can attach to the container";
+    assert!(ran.status == 0 && ran.stderr.starts_with(warned), "{ran:?}");
     let pod = pods.ready("web");
     assert_eq!(pod["status"]["phase"], "Running");
     assert_eq!(pod["status"]["podIP"], "10.244.0.2");
@@ -154,7 +169,8 @@ data: {colour: \"red\\n\"}
     assert!(said.contains("10.244.0.2\tweb\n") && said.contains("192.0.2.9\tdb\n"), "{said}");
     let other = pods.logs("web", "other");
     assert!(other.starts_with("made\nnet:["), "{other}");
-    let spaces: Vec<&str> = other.lines().skip(1).collect();
+    let spaces: Vec<&str> = other.lines().skip(1).take(4).collect();
+    assert!(other.contains("\n77\ntouch: /deep/in/x: Read-only file system"), "{other}");
     let app = sh("for p in $(cat /sys/fs/cgroup/kubepods/besteffort/pod*/default_web_app_0/cgroup.procs); do cd /proc/$p/ns; readlink net ipc uts pid; break; done").stdout;
     let app: Vec<&str> = app.lines().collect();
     assert_eq!((&app[..3], app[3] == spaces[3]), (&spaces[..3], false));
@@ -183,37 +199,10 @@ spec:
     let said = pods.logs("peer", "client");
     assert!(said.starts_with("2\n") && said.ends_with("by localhost\n"), "{said}");
     pods.delete(&["web", "peer"]);
+    sh("umount /tmp/gb-deep/in && rm -r /tmp/gb-deep");
     assert!(!Path::new("/sys/fs/cgroup/kubepods").exists());
     assert_eq!(machine.glassbox(["pod", "ps"]).stdout.lines().count(), 1);
     assert_eq!(machine.glassbox(["pod", "describe", "web"]).status, 1);
-}
-
-/// The files that `qos` names for the pod of this manifest, held against the kernel's; gives back how many agree.
-fn held_against_the_kernel(machine: &Machine, file: &str, name: &str, more: &[&str]) -> usize {
-    let args = [&["qos", "--format", "json", "--pod", name], more, &[file]].concat();
-    let said = machine.glassbox(args);
-    assert_eq!(said.status, 0, "{}", said.stderr);
-    let answer: Value = serde_json::from_str(&said.stdout).unwrap();
-    let mut looked = 0;
-    for level in answer["cgroups"].as_array().unwrap() {
-        let id = match level["level"].as_str().unwrap() {
-            "sandbox" => format!("default_{name}__pause_0"),
-            _ => format!("default_{name}_{}_0", level["name"].as_str().unwrap()),
-        };
-        let path = format!("/sys/fs/cgroup{}", level["path"].as_str().unwrap().replace("<cid>", &id));
-        // An init container has done its work and is gone.
-        if level["kind"] == "init" {
-            assert!(!Path::new(&path).exists());
-            continue;
-        }
-        for (file, value) in level["files"].as_object().unwrap() {
-            let live = sh(&format!("cat {path}/{file}")).stdout;
-            let value = value["value"].as_str().map_or(value["value"].to_string(), str::to_string);
-            assert!(glassbox::cgroup::live::holds(file, &value, &live), "{path}/{file}: {value} and {live}");
-            looked += 1;
-        }
-    }
-    looked
 }
 
 #[test]
@@ -221,33 +210,18 @@ fn the_kernel_holds_what_qos_says_file_by_file() {
     let machine = machine();
     let pods = Pods::new(&machine);
     let config = machine.directory().join("kubelet.yaml");
-    fs::write(
-        &config,
-        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmemorySwap: {swapBehavior: LimitedSwap}\n\
-         podPidsLimit: 100\nfeatureGates: {MemoryQoS: true}\nmemoryReservationPolicy: TieredReservation\n",
-    )
-    .unwrap();
-    let sidecar = "  initContainers:\n  - {name: proxy, image: busybox, restartPolicy: Always, command: [sleep, '1000'], \
-                   resources: {requests: {cpu: 50m, memory: 16Mi}, limits: {cpu: 100m, memory: 32Mi}}}\n";
-    let init = "  initContainers:\n  - {name: setup, image: busybox, command: ['true'], resources: {requests: {cpu: 300m}, \
-                limits: {memory: 96Mi}}}\n";
+    fs::write(&config, levels::SWAP).unwrap();
     let swap = ["--kubelet-config", config.to_str().unwrap()];
-    for (name, resources, spec, more) in [
-        ("gold", "{limits: {cpu: 333m, memory: 64Mi}}", "", &[][..]),
-        ("silver", "{requests: {cpu: 250m, memory: 32Mi}, limits: {cpu: 500m, memory: 128Mi}}", sidecar, &[]),
-        ("bronze", "{}", "", &[]),
-        ("level", "{}", "  resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}}\n", &[]),
-        ("init", "{requests: {cpu: 100m}, limits: {memory: 64Mi}}", init, &[]),
-        ("swap", "{requests: {memory: 32Mi}, limits: {memory: 64Mi}}", "", &swap),
-    ] {
-        let pod = format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, uid: uid-{name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n{spec}  \
-             containers:\n  - {{name: app, image: busybox, command: [sleep, '1000'], resources: {resources}}}\n"
-        );
-        pods.runs(&pod, more);
+    for name in ["gold", "silver", "bronze", "level", "init", "swap"] {
+        let more = if name == "swap" { &swap[..] } else { &[] };
+        pods.runs(&levels::pod(name), more);
         pods.ready(name);
         let file = machine.directory().join("pod.yaml");
-        let looked = held_against_the_kernel(&machine, file.to_str().unwrap(), name, more);
+        let said = machine.glassbox([&["qos", "--format", "json"], more, &[file.to_str().unwrap()]].concat());
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        let said: Value = serde_json::from_str(&said.stdout).unwrap();
+        let looked: usize =
+            levels::directories(&said, name).iter().map(|(level, path)| levels::agree(level, path)).sum();
         assert!(looked > 15, "{name}: {looked} values");
         // The supervisor's record tells `why` the same, without the manifest.
         let group = sh(&format!("find /sys/fs/cgroup/kubepods -type d -name default_{name}_app_0")).stdout;
@@ -404,6 +378,51 @@ spec:
 }
 
 #[test]
+fn a_pod_whose_pause_is_killed_begins_again_in_a_new_sandbox() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    let pod = |name: &str, spec: &str, command: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n{spec}  \
+             volumes: [{{name: data, emptyDir: {{}}}}]\n  initContainers:\n  - {{name: setup, image: busybox, \
+             command: [sh, -c, 'echo made >>/data/made'], volumeMounts: [{{name: data, mountPath: /data}}]}}\n  containers:\n  \
+             - {{name: app, image: busybox, command: [sh, -c, '{command}'], volumeMounts: [{{name: data, mountPath: /data}}]}}\n---\n"
+        )
+    };
+    let polite = "wc -l </data/made; trap \"exit 3\" TERM; while :; do sleep 0.1; done";
+    let manifest = pod("own", "", polite)
+        + &pod("joined", "  shareProcessNamespace: true\n", polite)
+        + &pod("once", "  restartPolicy: Never\n", "exec sleep 1000");
+    pods.runs(&manifest, &[]);
+    let names = ["own", "joined", "once"];
+    names.map(|name| pods.ready(name));
+    let spaces = || sh("for p in $(pgrep -f ^/pause); do readlink /proc/$p/ns/net; done | sort").stdout;
+    let before = spaces();
+    assert_eq!(sh("kill -9 $(pgrep -f ^/pause)").status, 0);
+    for (name, code) in [("own", 3), ("joined", 137)] {
+        let pod = pods.wait(name, "a new sandbox", |pod| {
+            state(pod, "app")["restartCount"] == 1 && condition(pod, "Ready") == "True"
+        });
+        assert_eq!(state(&pod, "app")["lastState"]["terminated"]["exitCode"], code, "{name}");
+        assert_eq!(state(&pod, "setup")["restartCount"], 1, "{name}");
+        assert_eq!(condition(&pod, "PodReadyToStartContainers"), "True");
+        pods.wait(name, "its volume is the old one", |_| pods.logs(name, "app") == "2\n");
+        let address = pod["status"]["podIP"].as_str().unwrap();
+        assert_eq!(sh(&format!("ping -c 1 -W 5 {address}")).status, 0, "{name}");
+    }
+    // A pod that is not to be started again is over.
+    let once = pods.phase("once", "Failed");
+    assert_eq!(state(&once, "app")["state"]["terminated"]["exitCode"], 137);
+    let after = spaces();
+    assert_eq!(after.lines().count(), 2);
+    assert!(after.lines().all(|space| !before.contains(space)), "{before}{after}");
+    pods.delete(&names);
+    let left =
+        sh("ls -d /sys/fs/cgroup/kubepods /run/glassbox/* /sys/class/net/glassbox0 2>/dev/null; pgrep -f ^/pause");
+    assert_eq!(left.stdout, "");
+}
+
+#[test]
 fn probes_restart_and_make_ready_and_a_config_map_changes_at_once() {
     let machine = machine();
     let pods = Pods::new(&machine);
@@ -448,6 +467,89 @@ data: {index.html: old}
     );
     assert_eq!(page.stdout, "new", "the host port leads to the new page");
     pods.delete(&["probed"]);
+}
+
+/// A server on the node's own address that answers each connection by `answer`, until the test ends.
+fn serve(answer: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // Whoever asks may have given up.
+            let _ = answer(stream);
+        }
+    });
+    port
+}
+
+/// The health service of a gRPC server as its C core sends it: HTTP/2 by hand, the status that `serving` holds.
+fn answer_grpc(mut stream: TcpStream, serving: u8) -> std::io::Result<()> {
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface)?;
+    assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut payload)?;
+        // DATA with END_STREAM: the question is whole, and is about the service "db".
+        if (head[3], head[4] & 1) == (0, 1) {
+            assert_eq!(payload, b"\0\0\0\0\x04\x0a\x02db");
+            break;
+        }
+    }
+    let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\x40\0\0\0\0\0\x04\x01\0\0\0\0";
+    // `:status` 200; then the message; then `grpc-status` 0.
+    let headers = b"\0\0\x01\x01\x04\0\0\0\x01\x88";
+    let data = [0, 0, 7, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 8, serving];
+    let trailers = b"\0\0\x0f\x01\x05\0\0\0\x01\x40\x0bgrpc-status\x010";
+    stream.write_all(&[settings, &headers[..], &data, trailers].concat())?;
+    stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+/// One answer over TLS, by a certificate that is made out to nobody.
+fn answer_https(config: &Arc<rustls::ServerConfig>, stream: TcpStream, status: u16) -> std::io::Result<()> {
+    let connection = rustls::ServerConnection::new(Arc::clone(config)).unwrap();
+    let mut stream = rustls::StreamOwned::new(connection, stream);
+    let mut asked = [0; 1024];
+    let length = stream.read(&mut asked)?;
+    assert!(asked[..length].starts_with(b"GET /healthz HTTP/1.1\r\n"));
+    stream.write_all(format!("HTTP/1.1 {status} Told\r\n\r\n").as_bytes())?;
+    stream.flush()
+}
+
+#[test]
+fn grpc_and_https_probes_hear_what_servers_say() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    let pem = include_bytes!("server.pem");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let certificate = vec![CertificateDer::from_pem_slice(pem).unwrap()];
+    let tls = tls.with_no_client_auth().with_single_cert(certificate, PrivateKeyDer::from_pem_slice(pem).unwrap());
+    let tls = Arc::new(tls.unwrap());
+    let well = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+    let (one, other) = (Arc::clone(&well), Arc::clone(&well));
+    // SERVING is 1, NOT_SERVING 2.
+    let grpc = serve(move |stream| answer_grpc(stream, if one[0].load(Ordering::SeqCst) { 1 } else { 2 }));
+    let https =
+        serve(move |stream| answer_https(&tls, stream, if other[1].load(Ordering::SeqCst) { 200 } else { 500 }));
+    let often = "periodSeconds: 1, timeoutSeconds: 20, failureThreshold: 1";
+    pods.runs(
+        &format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: asked}}\nspec:\n  hostNetwork: true\n  terminationGracePeriodSeconds: 0\n  \
+             containers:\n  - {{name: rpc, image: busybox, command: [sleep, '1000'], readinessProbe: {{grpc: {{port: {grpc}, \
+             service: db}}, {often}}}}}\n  - {{name: web, image: busybox, command: [sleep, '1000'], readinessProbe: {{httpGet: \
+             {{scheme: HTTPS, port: {https}, path: /healthz}}, {often}}}}}\n"
+        ),
+        &[],
+    );
+    let ready = |pod: &Value| ["rpc", "web"].map(|name| state(pod, name)["ready"] == true);
+    for wanted in [[false, false], [true, false], [true, true], [false, true]] {
+        wanted.iter().zip(well.iter()).for_each(|(wanted, well)| well.store(*wanted, Ordering::SeqCst));
+        pods.wait("asked", "what the servers say", |pod| ready(pod) == wanted);
+    }
+    pods.delete(&["--force", "asked"]);
 }
 
 #[test]
@@ -601,6 +703,39 @@ fn pods_are_evicted_in_the_order_of_the_ranking() {
 }
 
 #[test]
+fn disk_inodes_and_process_ids_choose_the_pod_that_uses_most_of_them() {
+    let machine = machine();
+    let pods = Pods::new(&machine);
+    let pod = |name: &str, command: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  volumes: \
+             [{{name: v, emptyDir: {{}}}}]\n  containers:\n  - {{name: app, image: busybox, command: [sh, -c, '{command}; touch \
+             /tmp/done; exec sleep 1000'], volumeMounts: [{{name: v, mountPath: /v}}], readinessProbe: {{periodSeconds: 1, \
+             exec: {{command: [test, -e, /tmp/done]}}}}}}\n---\n"
+        )
+    };
+    let manifest = pod("many", "sleep 1000 & sleep 1000 & sleep 1000 &")
+        + &pod("wide", "dd if=/dev/zero of=/v/f bs=1M count=3")
+        + &pod("filed", "cd /v; touch $(seq 300)")
+        + &pod("quiet", "true");
+    pods.runs(&manifest.replace("&;", "&"), &["--no-network"]);
+    let names = ["many", "wide", "filed", "quiet"];
+    names.map(|name| pods.ready(name));
+    for (signal, name, resource) in [
+        ("pid.available", "many", "pids"),
+        ("nodefs.available", "wide", "ephemeral-storage"),
+        ("nodefs.inodesFree", "filed", "inodes"),
+    ] {
+        assert_eq!(evicted(&machine, &format!("evictionHard: {{{signal}: 1Ti}}\n"), 1), [name], "{signal}");
+        let pod = pods.phase(name, "Failed");
+        let message = pod["status"]["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("The node was low on resource: {resource}. ")), "{message}");
+    }
+    assert_eq!(pods.pod("quiet")["status"]["phase"], "Running");
+    pods.delete(&[&["--force"], &names[..]].concat());
+}
+
+#[test]
 fn a_cni_plugin_is_given_the_network_namespace_to_the_last() {
     let machine = machine();
     let pods = Pods::new(&machine);
@@ -624,6 +759,16 @@ fn a_cni_plugin_is_given_the_network_namespace_to_the_last() {
     sh("rm -rf /tmp/gb-cni /opt/cni");
 }
 
+/// What `docker save` wrote before version 25.
+fn docker_archive(layer: &Blob, run: Value) -> Vec<u8> {
+    let config = image_config(std::slice::from_ref(layer), run).to_string();
+    let manifest =
+        json!([{"Config": "config.json", "RepoTags": ["archived:1"], "Layers": ["aa/layer.tar"]}]).to_string();
+    let members =
+        [("config.json", config.as_bytes()), ("manifest.json", manifest.as_bytes()), ("aa/layer.tar", &layer.bytes)];
+    archive(&members)
+}
+
 #[test]
 fn an_image_of_the_store_says_what_runs_and_parts_of_volumes_and_filters_hold() {
     let machine = machine();
@@ -636,11 +781,22 @@ fn an_image_of_the_store_says_what_runs_and_parts_of_volumes_and_filters_hold() 
     let config = json!({"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["echo of the image"], "User": "web", "WorkingDir": "/tmp",
         "Env": ["MODE=fast", "GREETING=no"], "StopSignal": "SIGUSR1"});
     layout_with(&store.join("registry.example/web:1"), &[(&layer, As::Gzip)], config);
+    let old = store.join("old.tar");
+    fs::write(&old, docker_archive(&Blob::new(&layer, As::Tar), json!({"Cmd": ["echo", "of an archive"]}))).unwrap();
     fs::create_dir_all("/var/lib/kubelet/seccomp/gb").unwrap();
     let filter = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 9}]});
     fs::write("/var/lib/kubelet/seccomp/gb/no-mkdir.json", filter.to_string()).unwrap();
     let unpacked = machine.directory().join("unpacked");
-    let flags = ["--no-network", "--image-store", store.to_str().unwrap(), "--unpacked", unpacked.to_str().unwrap()];
+    let old = format!("archived=docker-archive:{}", old.display());
+    let flags = [
+        "--no-network",
+        "--image",
+        &old,
+        "--image-store",
+        store.to_str().unwrap(),
+        "--unpacked",
+        unpacked.to_str().unwrap(),
+    ];
     pods.runs(
         "\
 apiVersion: v1
@@ -654,6 +810,7 @@ spec:
   - {name: trap, hostPath: {path: /tmp/gb-trap, type: DirectoryOrCreate}}
   initContainers:
   - {name: plain, image: 'registry.example/web:1'}
+  - {name: old, image: archived}
   - {name: make, image: busybox, command: [sh, -c, 'ln -sfn /etc /trap/out; mkdir -p /trap/in; echo part >/trap/in/file'], volumeMounts: [{name: trap, mountPath: /trap}]}
   containers:
   - name: app
@@ -674,6 +831,7 @@ spec:
     );
     pods.ready("web");
     assert_eq!(pods.logs("web", "plain"), "of the image\n");
+    assert_eq!(pods.logs("web", "old"), "of an archive\n");
     pods.wait("web", "it has spoken", |_| pods.logs("web", "app").contains("part\n1"));
     assert_eq!(pods.logs("web", "app"), "fast yes /tmp\n33\n34 50 2000\npart\n1\n");
     pods.wait("web", "the filter has answered", |_| pods.logs("web", "filtered").contains("Seccomp:\t2"));
@@ -701,7 +859,7 @@ spec:
 }
 
 #[test]
-fn what_is_not_carried_out_is_refused_by_its_field() {
+fn a_pod_is_not_run_without_what_protects_it_or_what_it_needs() {
     let machine = machine();
     let pods = Pods::new(&machine);
     let refused = pods.run(
@@ -709,8 +867,12 @@ fn what_is_not_carried_out_is_refused_by_its_field() {
         &[],
     );
     assert_eq!(refused.status, 1);
-    assert!(refused.stderr.contains("spec.containers[0].tty: true is not supported by glassbox"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("spec.runtimeClassName"), "{}", refused.stderr);
+    for words in [
+        "warning: default/a: spec.containers[0].tty is not supported: nobody can attach",
+        "error: pod default/a is not run: without spec.runtimeClassName it would be less protected",
+    ] {
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    }
     let missing = pods.run(
         "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {volumes: [{name: v, secret: {secretName: s}}], containers: [{name: a, image: busybox, command: [sleep, '1']}]}\n",
         &[],

@@ -137,7 +137,7 @@ fn watch(args: &Args, pods: &Path) -> anyhow::Result<ExitCode> {
     let mut last = None;
     loop {
         let running = pressure::running(pods).map_err(told)?;
-        let crossed = monitor.look(&pressure::observe(pods, &hierarchy, Path::new(IMAGES)), begun.elapsed());
+        let crossed = monitor.look(&pressure::observe(pods, &hierarchy, Path::new(IMAGES), &running), begun.elapsed());
         let signal = crossed.as_ref().map(|crossed| crossed.observation.signal);
         if let Some(crossed) = crossed.as_ref().filter(|_| last != signal) {
             output::print(&format!("{}\n", sentence(crossed)))?;

@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::{pods, root, told};
 use crate::cgroup::mount_point;
 use crate::cli::Global;
-use crate::commands::{output, qos};
+use crate::commands::output;
+use crate::commands::qos::{self, DriverName};
 use crate::error::Failure;
-use crate::kube::cgroup_path::{Cri, Driver};
+use crate::kube::cgroup_path::Cri;
 use crate::kube::cpu::Formula;
 use crate::kube::levels::Setting;
 use crate::net::Range;
@@ -28,8 +29,8 @@ use crate::pod::record::{Attachment, Home, Record};
 Example:
   sudo glassbox pod run --image busybox=web/rootfs pod.yaml
 
-ConfigMaps and Secrets are taken from the same file. What a pod asks for and glassbox does not do is refused by its field; what \
-one node without an API server has no use for is named on stderr.")]
+ConfigMaps and Secrets are taken from the same file. Every field that glassbox does not carry out is named in a warning. A pod that \
+would be less protected without it than it asks to be, or of no use, is not run.")]
 pub struct Args {
     /// Manifest, YAML or JSON, of one or more documents; `-` reads standard input
     #[arg(value_name = "FILE")]
@@ -56,6 +57,9 @@ pub struct Args {
     /// A KubeletConfiguration (kubelet.config.k8s.io/v1beta1) [default: kubelet's own defaults]
     #[arg(long, value_name = "FILE")]
     pub kubelet_config: Option<PathBuf>,
+    /// Who makes the cgroups [default: the KubeletConfiguration's, else cgroupfs]
+    #[arg(long, value_name = "DRIVER")]
+    pub cgroup_driver: Option<DriverName>,
     /// The addresses of pods
     #[arg(long, value_name = "RANGE", default_value = "10.244.0.0/24")]
     pub pod_cidr: Range,
@@ -92,7 +96,7 @@ fn image(text: &str) -> Result<(String, String), String> {
 /// Runs the pods of a manifest, each kept by a process of its own.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let config = qos::kubelet_config(args.kubelet_config.as_deref())?;
-    let driver = config.driver.unwrap_or(Driver::Cgroupfs);
+    let driver = qos::driver(args.cgroup_driver, &config);
     let setting =
         Setting { node: qos::node(args.node.as_deref())?, config, driver, cri: Cri::Containerd, formula: Formula::New };
     let text = qos::read(&args.file)?;
@@ -110,18 +114,17 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     }
     for one in &wanted {
         for warning in &one.warnings {
-            output::eprint_line(&format!("warning: {}: {warning}", object::key(&one.pod).replace('_', "/")))?;
+            output::eprint_sentence("warning: ", &format!("{}: {warning}", name_of(one)))?;
         }
+    }
+    if args.dry_run {
+        return foretell(args, &wanted);
+    }
+    for one in &wanted {
+        refuse(one)?;
         find_images(args, one)?;
     }
     for one in &wanted {
-        let name = object::key(&one.pod).replace('_', "/");
-        if args.dry_run {
-            let class = one.placed.verdict.class.name();
-            let containers = one.placed.pod.all_containers().count();
-            output::print(&format!("pod {name} would run: {class}, {containers} containers\n"))?;
-            continue;
-        }
         let images = find_images(args, one)?;
         let unpack = |(name, path): (String, String)| {
             let files = images::at(&name, &path, &args.unpacked).map_err(told)?;
@@ -129,9 +132,47 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         };
         let images = images.into_iter().map(unpack).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
         start(args, global, one, &images, &setting)?;
-        output::print(&format!("pod {name} started\n"))?;
+        output::print(&format!("pod {} started\n", name_of(one)))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `namespace/name`.
+fn name_of(wanted: &Wanted) -> String {
+    object::key(&wanted.pod).replace('_', "/")
+}
+
+/// A pod is not run without what it would be less protected without, or of no use.
+fn refuse(wanted: &Wanted) -> Result<(), Failure> {
+    match wanted.refused.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "pod {} is not run: without {} it would be less protected than it asks to be, or of no use",
+            name_of(wanted),
+            wanted.refused.join(" and ")
+        ))
+        .hint(
+            "Take it out of the manifest to have the pod without it; the warnings above say what glassbox does not do.",
+        )),
+    }
+}
+
+/// Says of each pod whether it would run.
+fn foretell(args: &Args, wanted: &[Wanted]) -> anyhow::Result<ExitCode> {
+    let mut all = true;
+    for one in wanted {
+        let name = name_of(one);
+        if !one.refused.is_empty() {
+            all = false;
+            output::print(&format!("pod {name} would not run: {}\n", one.refused.join(", ")))?;
+            continue;
+        }
+        find_images(args, one)?;
+        let class = one.placed.verdict.class.name();
+        let containers = one.placed.pod.all_containers().count();
+        output::print(&format!("pod {name} would run: {class}, {containers} containers\n"))?;
+    }
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The kernel makes uids as RFC 9562 wants them.
@@ -182,6 +223,7 @@ fn start(
     record.node_limits =
         (i64::try_from(cpu).unwrap_or(i64::MAX), i64::try_from(setting.node.memory()).unwrap_or(i64::MAX));
     record.longest_back_off_ms = u64::try_from(setting.config.longest_back_off.as_millis()).unwrap_or(u64::MAX);
+    record.driver = setting.driver;
     record.node = args.node.as_deref().map(qos::read).transpose()?;
     record.kubelet_config = args.kubelet_config.as_deref().map(qos::read).transpose()?;
     let program =
