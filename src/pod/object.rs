@@ -46,6 +46,7 @@ pub fn read(
             return Err(one(Problem::new("metadata.name", format!("no pod is called {name} here"))));
         }
     }
+    let others = manifest::objects(text).map_err(one)?;
     let mut wanted = Vec::new();
     for mut found in pods {
         if let Some((kind, name)) = &found.owner {
@@ -63,7 +64,7 @@ pub fn read(
         let placed = place_found(&found, setting, Ids::Unknown)?;
         let typed: decode::Typed<api::Pod> = decode::typed(found.pod.clone()).map_err(one)?;
         let judged = support::judge(&found.pod, &typed.unknown);
-        let (config_maps, secrets) = beside_pods(text, &namespace).map_err(one)?;
+        let (config_maps, secrets) = beside_pods(&others, &namespace).map_err(one)?;
         let warnings = once(placed.warnings.clone(), judged.warnings);
         wanted.push(Wanted { pod: typed.object, placed, config_maps, secrets, warnings, refused: judged.refused });
     }
@@ -78,20 +79,20 @@ fn once(of_cgroups: Vec<String>, of_running: Vec<String>) -> Vec<String> {
     others.chain(of_running).collect()
 }
 
-/// The objects of `kind` in the manifest that a pod of `namespace` sees, by name.
+/// The objects of `kind` that a pod of `namespace` sees, by name.
 fn beside<T: serde::de::DeserializeOwned>(
-    text: &str,
+    objects: &[Value],
     kind: &str,
     namespace: &str,
 ) -> Result<BTreeMap<String, T>, Problem> {
     let mut found = BTreeMap::new();
-    for document in manifest::objects(text)? {
+    for document in objects {
         let word = |key: &str| document["metadata"][key].as_str().filter(|word| !word.is_empty()).map(str::to_string);
         if document["kind"] != kind || word("namespace").unwrap_or_else(|| "default".into()) != namespace {
             continue;
         }
         let name = word("name").ok_or_else(|| Problem::new("metadata.name", format!("Required value: of a {kind}")))?;
-        let object = decode::typed(document)
+        let object = decode::typed(document.clone())
             .map_err(|problem| Problem { field: format!("{kind} {name}: {}", problem.field), ..problem })?;
         found.insert(name, object.object);
     }
@@ -137,9 +138,9 @@ pub fn to_json(object: &impl serde::Serialize) -> Value {
 /// ConfigMaps and Secrets by name.
 pub type Beside = (BTreeMap<String, api::ConfigMap>, BTreeMap<String, api::Secret>);
 
-/// The ConfigMaps and Secrets of a manifest that pods of `namespace` see.
-pub fn beside_pods(text: &str, namespace: &str) -> Result<Beside, Problem> {
-    let secrets: BTreeMap<String, api::Secret> = beside(text, "Secret", namespace)?;
+/// The ConfigMaps and Secrets among a manifest's `objects` that pods of `namespace` see.
+pub fn beside_pods(objects: &[Value], namespace: &str) -> Result<Beside, Problem> {
+    let secrets: BTreeMap<String, api::Secret> = beside(objects, "Secret", namespace)?;
     let secrets = secrets.into_iter().map(|(name, secret)| (name, with_string_data(secret))).collect();
-    Ok((beside(text, "ConfigMap", namespace)?, secrets))
+    Ok((beside(objects, "ConfigMap", namespace)?, secrets))
 }

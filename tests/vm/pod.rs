@@ -395,7 +395,9 @@ fn a_pod_whose_pause_is_killed_begins_again_in_a_new_sandbox() {
         + &pod("once", "  restartPolicy: Never\n", "exec sleep 1000");
     pods.runs(&manifest, &[]);
     let names = ["own", "joined", "once"];
-    names.map(|name| pods.ready(name));
+    for name in names {
+        pods.ready(name);
+    }
     let spaces = || sh("for p in $(pgrep -f ^/pause); do readlink /proc/$p/ns/net; done | sort").stdout;
     let before = spaces();
     assert_eq!(sh("kill -9 $(pgrep -f ^/pause)").status, 0);
@@ -720,7 +722,9 @@ fn disk_inodes_and_process_ids_choose_the_pod_that_uses_most_of_them() {
         + &pod("quiet", "true");
     pods.runs(&manifest.replace("&;", "&"), &["--no-network"]);
     let names = ["many", "wide", "filed", "quiet"];
-    names.map(|name| pods.ready(name));
+    for name in names {
+        pods.ready(name);
+    }
     for (signal, name, resource) in [
         ("pid.available", "many", "pids"),
         ("nodefs.available", "wide", "ephemeral-storage"),

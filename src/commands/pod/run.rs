@@ -16,6 +16,7 @@ use crate::error::Failure;
 use crate::kube::cgroup_path::Cri;
 use crate::kube::cpu::Formula;
 use crate::kube::levels::Setting;
+use crate::kube::manifest;
 use crate::net::Range;
 use crate::pod::images::{self, Files};
 use crate::pod::object::{self, Wanted};
@@ -264,7 +265,8 @@ fn supervise(home: &Home, program: &Path) -> anyhow::Result<()> {
 /// Gives the pods of a namespace new ConfigMaps and Secrets.
 pub fn apply(args: &ApplyArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let text = qos::read(&args.file)?;
-    let (maps, secrets) = object::beside_pods(&text, &args.namespace)
+    let (maps, secrets) = manifest::objects(&text)
+        .and_then(|objects| object::beside_pods(&objects, &args.namespace))
         .map_err(|problem| Failure::new(format!("{}: {problem}", args.file.display())))?;
     if maps.is_empty() && secrets.is_empty() {
         return Err(Failure::new(format!(
