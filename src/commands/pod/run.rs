@@ -58,8 +58,8 @@ pub struct Args {
     /// A KubeletConfiguration (kubelet.config.k8s.io/v1beta1) [default: kubelet's own defaults]
     #[arg(long, value_name = "FILE")]
     pub kubelet_config: Option<PathBuf>,
-    /// Who makes the cgroups [default: the KubeletConfiguration's, else cgroupfs]
-    #[arg(long, value_name = "DRIVER")]
+    /// Who makes the cgroups: cgroupfs or systemd [default: the KubeletConfiguration's, else cgroupfs]
+    #[arg(long, value_name = "DRIVER", hide_possible_values = true)]
     pub cgroup_driver: Option<DriverName>,
     /// The addresses of pods
     #[arg(long, value_name = "RANGE", default_value = "10.244.0.0/24")]
