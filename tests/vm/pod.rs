@@ -398,8 +398,8 @@ fn a_pod_whose_pause_is_killed_begins_again_in_a_new_sandbox() {
     for name in names {
         pods.ready(name);
     }
-    let spaces = || sh("for p in $(pgrep -f ^/pause); do readlink /proc/$p/ns/net; done | sort").stdout;
-    let before = spaces();
+    let pauses = || sh("pgrep -f ^/pause").stdout;
+    let before = pauses();
     assert_eq!(sh("kill -9 $(pgrep -f ^/pause)").status, 0);
     for (name, code) in [("own", 3), ("joined", 137)] {
         let pod = pods.wait(name, "a new sandbox", |pod| {
@@ -415,9 +415,9 @@ fn a_pod_whose_pause_is_killed_begins_again_in_a_new_sandbox() {
     // A pod that is not to be started again is over.
     let once = pods.phase("once", "Failed");
     assert_eq!(state(&once, "app")["state"]["terminated"]["exitCode"], 137);
-    let after = spaces();
-    assert_eq!(after.lines().count(), 2);
-    assert!(after.lines().all(|space| !before.contains(space)), "{before}{after}");
+    let (before, after) = (before.lines().collect::<Vec<_>>(), pauses());
+    assert_eq!((before.len(), after.lines().count()), (3, 2));
+    assert!(after.lines().all(|pid| !before.contains(&pid)), "{before:?} {after}");
     pods.delete(&names);
     let left =
         sh("ls -d /sys/fs/cgroup/kubepods /run/glassbox/* /sys/class/net/glassbox0 2>/dev/null; pgrep -f ^/pause");
