@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,7 +14,7 @@ use rustix::io::Errno;
 use super::devices;
 use super::resources::{DeviceRule, Write};
 use super::stat::flat_keyed;
-use crate::sys;
+use crate::sys::{self, Arg, Call, CallResult};
 
 /// A cgroup's directory, open.
 #[derive(Debug)]
@@ -82,7 +83,8 @@ impl Cgroup {
     /// Makes the directory `path` as a new cgroup: mkdir(2). EEXIST where it is there already.
     pub fn create(path: &Path) -> Result<(), CgroupError> {
         let call = || format!("mkdir({path:?}, 0755)");
-        mkdirat(CWD, path, Mode::from_raw_mode(0o755)).map_err(|errno| error(call(), errno))
+        let told = [Arg::Fd(CWD), Arg::Text(path.as_os_str().as_bytes()), Arg::Mode(0o755)];
+        mkdirat(CWD, path, Mode::from_raw_mode(0o755)).told(Call::Mkdirat, &told).map_err(|it| error(call(), it.errno))
     }
 
     /// Opens the cgroup at `below`, a relative path that leads through no symbolic link; empty means this one.
@@ -97,17 +99,20 @@ impl Cgroup {
 
     /// Makes a cgroup right below this one; `false` where it is there already.
     pub fn create_below(&self, name: &Path) -> Result<bool, CgroupError> {
-        match mkdirat(&self.directory, name, Mode::from_raw_mode(0o755)) {
+        let told = [self.told(), Arg::Text(name.as_os_str().as_bytes()), Arg::Mode(0o755)];
+        match mkdirat(&self.directory, name, Mode::from_raw_mode(0o755)).told(Call::Mkdirat, &told) {
             Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(error(format!("mkdir({:?}, 0755)", self.path.join(name)), errno)),
+            Err(sys::Failure { errno: Errno::EXIST, .. }) => Ok(false),
+            Err(failure) => Err(error(format!("mkdir({:?}, 0755)", self.path.join(name)), failure.errno)),
         }
     }
 
     /// Removes a cgroup right below this one, which may hold neither processes nor cgroups.
     pub fn remove_below(&self, name: &Path) -> Result<(), CgroupError> {
+        let told = [self.told(), Arg::Text(name.as_os_str().as_bytes()), Arg::Word("AT_REMOVEDIR")];
         unlinkat(&self.directory, name, AtFlags::REMOVEDIR)
-            .map_err(|errno| error(format!("rmdir({:?})", self.path.join(name)), errno))
+            .told(Call::Unlinkat, &told)
+            .map_err(|failure| error(format!("rmdir({:?})", self.path.join(name)), failure.errno))
     }
 
     /// The directory's absolute path.
@@ -125,9 +130,11 @@ impl Cgroup {
         let path = self.path.join(file);
         let opened =
             self.open_file(file, OFlags::WRONLY).map_err(|errno| error(format!("open({path:?}, O_WRONLY)"), errno))?;
+        let told = [Arg::File(opened.as_fd(), path.as_os_str().as_bytes()), Arg::Text(value.as_bytes())];
         rustix::io::write(&opened, value.as_bytes())
+            .told(Call::Write, &told)
             .map(drop)
-            .map_err(|errno| error(format!("write({path:?}, {value:?})"), errno))
+            .map_err(|failure| error(format!("write({path:?}, {value:?})"), failure.errno))
     }
 
     /// Carries out one write of [`super::resources::writes`].
@@ -157,7 +164,10 @@ impl Cgroup {
     /// Gives the directory and those of `files` that it has to a user; what we may not give away stays.
     pub fn give_to(&self, uid: u32, files: &[String]) -> Result<(), CgroupError> {
         for name in [".".to_string()].iter().chain(files) {
-            match chownat(&self.directory, name.as_str(), Some(Uid::from_raw(uid)), None, AtFlags::SYMLINK_NOFOLLOW) {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let given = chownat(&self.directory, name.as_str(), Some(Uid::from_raw(uid)), None, flags);
+            let told = [self.told(), Arg::Text(name.as_bytes()), Arg::Number(uid.into()), Arg::Number(-1)];
+            match given.told(Call::Fchownat, &told).map_err(|failure| failure.errno) {
                 Ok(()) | Err(Errno::NOENT | Errno::PERM) => {}
                 Err(errno) => return Err(error(format!("chown({:?}, {uid})", self.path.join(name)), errno)),
             }
@@ -238,6 +248,10 @@ impl Cgroup {
         remove_empty(&self.path)
     }
 
+    fn told(&self) -> Arg<'_> {
+        Arg::File(self.directory.as_fd(), self.path.as_os_str().as_bytes())
+    }
+
     fn open_file(&self, file: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         openat2(&self.directory, file, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
@@ -246,9 +260,10 @@ impl Cgroup {
 
 /// Removes one cgroup directory; that it is gone already is no error.
 pub(super) fn remove_empty(path: &Path) -> Result<(), CgroupError> {
-    match unlinkat(CWD, path, AtFlags::REMOVEDIR) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(error(format!("rmdir({path:?})"), errno)),
+    let told = [Arg::Fd(CWD), Arg::Text(path.as_os_str().as_bytes()), Arg::Word("AT_REMOVEDIR")];
+    match unlinkat(CWD, path, AtFlags::REMOVEDIR).told(Call::Unlinkat, &told) {
+        Ok(()) | Err(sys::Failure { errno: Errno::NOENT, .. }) => Ok(()),
+        Err(failure) => Err(error(format!("rmdir({path:?})"), failure.errno)),
     }
 }
 

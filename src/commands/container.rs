@@ -4,6 +4,7 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use super::narrate::Narration;
 use super::{log, output};
 use crate::cli::Global;
 use crate::error::Failure;
@@ -36,6 +37,9 @@ pub struct Creation {
     /// Accepted from engines; processes that lose their parent are never adopted (PR_SET_CHILD_SUBREAPER)
     #[arg(long)]
     pub no_subreaper: bool,
+    /// How it is watched
+    #[command(flatten)]
+    pub narration: Narration,
     /// Id of the new container, unique on this machine
     #[arg(value_name = "ID")]
     pub id: String,
@@ -129,7 +133,10 @@ pub fn hand_over(
     }
     let Some(path) = pid_file else { return Ok(()) };
     // Whole or not at all.
-    write_whole(path, &created.pid.to_string())
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    runtime::write_whole(&new, path, created.pid.to_string().as_bytes())
+        .inspect_err(|_| drop(std::fs::remove_file(&new)))
         .map_err(|cause| Failure::new(format!("cannot write the pid file {path:?}")).caused_by(cause).into())
 }
 
@@ -166,13 +173,6 @@ pub fn read_text(input: impl Read) -> std::io::Result<String> {
         true => Err(std::io::Error::other(format!("it has more than {MAX_CONFIG} bytes"))),
         false => Ok(text),
     }
-}
-
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    std::fs::write(&new, text)?;
-    std::fs::rename(&new, path).inspect_err(|_| drop(std::fs::remove_file(&new)))
 }
 
 /// The store that the global flags name.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::container::{Creation, console_socket, remove, store, told};
 use super::log;
 use crate::cli::Global;
+use crate::runtime::narrate::Own;
 use crate::runtime::{self, Until};
 
 /// Flags of `glassbox create`.
@@ -27,8 +28,9 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let socket = console_socket(terminal, args.console_socket.as_deref())?;
     let plan = args.creation.plan(global, &id, &bundle)?;
     let store = store(global);
-    let created = runtime::create(&store, &id, &bundle, &plan, Until::Created).map_err(told)?;
-    if let Err(error) = args.creation.hand_over(&created, socket.as_ref()) {
+    let voice = args.creation.narration.voice()?;
+    let created = runtime::create(&store, &id, &bundle, &plan, Until::Created, &voice).map_err(told)?;
+    if let Err(error) = voice.own(Own::HandOver, || args.creation.hand_over(&created, socket.as_ref())) {
         remove(global, &id, true)?;
         return Err(error);
     }

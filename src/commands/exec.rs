@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use super::container::{console_socket, hand_over, id, read_text, store, told, warn};
 use super::log;
+use super::narrate::Narration;
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan;
+use crate::runtime::narrate::Own;
 use crate::runtime::{self, Created, Request, Signals};
 use crate::spec;
 use crate::spec::oci::{Capabilities, Process, Spec, User};
@@ -73,6 +75,9 @@ pub struct Args {
     /// Start the process in a paused container too, where it waits
     #[arg(long)]
     pub ignore_paused: bool,
+    /// How it is watched
+    #[command(flatten)]
+    pub narration: Narration,
     /// Id of a container
     #[arg(value_name = "ID")]
     pub id: String,
@@ -102,9 +107,13 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         Some(process) => Ok(process),
         None => from_flags(args, spec),
     };
-    let started: Created = runtime::exec(&store(global), &id(&args.id)?, &request, process).map_err(told_exec)?;
+    let voice = args.narration.voice()?;
+    let started: Created =
+        runtime::exec(&store(global), &id(&args.id)?, &request, &voice, process).map_err(told_exec)?;
     let attend = || -> anyhow::Result<ExitCode> {
-        hand_over(&started, socket.as_ref(), args.pidfd_socket.as_deref(), args.pid_file.as_deref())?;
+        voice.own(Own::HandOver, || {
+            hand_over(&started, socket.as_ref(), args.pidfd_socket.as_deref(), args.pid_file.as_deref())
+        })?;
         log::warnings(global, warnings.iter().chain(&started.left_out));
         match &signals {
             Some(signals) => Ok(runtime::foreground(&started, signals).map_err(told)?.into()),

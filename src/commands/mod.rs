@@ -18,6 +18,7 @@ pub mod list;
 mod log;
 mod machine;
 pub mod man;
+mod narrate;
 pub mod output;
 pub mod pause;
 pub mod plot;

@@ -82,6 +82,11 @@ fn hanging(lead: &str, text: &str, width: usize) -> String {
     out.join("\n")
 }
 
+/// Writes `text` to stderr as it is.
+pub fn eprint(text: &str) -> io::Result<()> {
+    io::stderr().lock().write_all(text.as_bytes())
+}
+
 /// Whether stdout may show colour: it is a terminal, `NO_COLOR` is unset or empty, and `TERM` is not `dumb`.
 pub fn colour() -> bool {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

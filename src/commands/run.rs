@@ -6,6 +6,7 @@ use super::container::{Creation, console_socket, notify_socket, pass_on, remove,
 use super::log;
 use crate::cli::Global;
 use crate::error::Failure;
+use crate::runtime::narrate::Own;
 use crate::runtime::{self, Signals, Until};
 
 /// Flags of `glassbox run`.
@@ -39,10 +40,11 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     };
     let plan = args.creation.plan(global, &id, &bundle)?;
     let store = store(global);
-    let mut created = runtime::create(&store, &id, &bundle, &plan, Until::Running).map_err(told)?;
+    let voice = args.creation.narration.voice()?;
+    let mut created = runtime::create(&store, &id, &bundle, &plan, Until::Running, &voice).map_err(told)?;
     let notify = created.notify.take().zip(runtime::identity::of(created.pid)).zip(notify_socket());
     let attend = || -> anyhow::Result<u8> {
-        args.creation.hand_over(&created, socket.as_ref())?;
+        voice.own(Own::HandOver, || args.creation.hand_over(&created, socket.as_ref()))?;
         log::warnings(global, bundle.config.warnings.iter().chain(&plan.left_out));
         match (notify, &signals) {
             (Some(((notify, program), host)), None) => pass_on(&notify, &program, &host)?,
@@ -61,7 +63,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     let ended = attend();
     let stays = args.detach || args.keep;
     if !stays || ended.is_err() {
-        remove(global, &id, true)?;
+        voice.own(Own::Remove, || remove(global, &id, true))?;
     }
     Ok(ExitCode::from(ended?))
 }

@@ -2,13 +2,15 @@
 //! waits for its answer.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::sys::{Arg, Call, Outcome, witness};
 
 /// The largest answer that is looked at, in bytes: one device, with its statistics.
 const ANSWER: usize = 32 << 10;
@@ -51,11 +53,17 @@ impl Netlink {
     ) -> io::Result<()> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | flags;
+        let change = change(&message);
         let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(message));
         packet.finalize();
         let mut bytes = vec![0; packet.buffer_len()];
         packet.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
+        let sent = self.socket.send(&bytes, 0);
+        if let Some(change) = change {
+            let outcome = Outcome::of_io(&sent, bytes.len() as i64);
+            witness::tell(Call::Sendto, &[Arg::Fd(self.socket.as_fd()), Arg::Word(change)], outcome);
+        }
+        sent?;
         loop {
             let mut answer = Vec::with_capacity(ANSWER);
             self.socket.recv(&mut answer, 0)?;
@@ -79,5 +87,19 @@ impl Netlink {
                 rest = &rest[length..];
             }
         }
+    }
+}
+
+/// The type of a request that changes something (linux/rtnetlink.h); none for one that only looks.
+fn change(message: &RouteNetlinkMessage) -> Option<&'static str> {
+    match message {
+        RouteNetlinkMessage::NewLink(_) => Some("RTM_NEWLINK"),
+        RouteNetlinkMessage::SetLink(_) => Some("RTM_SETLINK"),
+        RouteNetlinkMessage::DelLink(_) => Some("RTM_DELLINK"),
+        RouteNetlinkMessage::NewAddress(_) => Some("RTM_NEWADDR"),
+        RouteNetlinkMessage::DelAddress(_) => Some("RTM_DELADDR"),
+        RouteNetlinkMessage::NewRoute(_) => Some("RTM_NEWROUTE"),
+        RouteNetlinkMessage::DelRoute(_) => Some("RTM_DELROUTE"),
+        _ => None,
     }
 }

@@ -56,7 +56,7 @@ impl Clone3 {
 
 impl HostStep {
     /// The step's name and its fields.
-    fn json(&self) -> (&'static str, Value) {
+    pub(super) fn json(&self) -> (&'static str, Value) {
         match self {
             HostStep::CreateCgroup { path } => ("CreateCgroup", json!({ "path": path })),
             HostStep::AdoptCgroup { path } => ("AdoptCgroup", json!({ "path": path })),
@@ -109,7 +109,7 @@ impl HostStep {
 
 impl InitStep {
     /// The step's name and its fields.
-    fn json(&self) -> (&'static str, Value) {
+    pub(super) fn json(&self) -> (&'static str, Value) {
         match self {
             InitStep::HideFromTracers => ("HideFromTracers", json!({})),
             InitStep::JoinNamespace { namespace, path } => {

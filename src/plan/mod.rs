@@ -1,9 +1,11 @@
 //! What a container start will do, as data. Pure: the same config and the same machine give the same plan.
 //!
-//! `step.rs` has the types, this file the story. `story.rs`, `text.rs`, `json.rs`, `shell/` and `mermaid.rs` tell it,
+//! `step.rs` has the types, this file the story. `story.rs`, `any.rs`, `text.rs`, `chinese.rs`, `json.rs`, `shell/` and `mermaid.rs` tell it,
 //! `difference.rs` compares two; the runtime does it.
 
+mod any;
 mod cgroup;
+mod chinese;
 mod difference;
 mod exec;
 mod features;
@@ -24,12 +26,13 @@ mod story;
 mod text;
 pub mod uapi;
 
+pub use any::{Language, Placed, Step};
 pub use cgroup::path as cgroup_path;
 pub use difference::{Change, difference};
 pub use exec::{Target, exec};
 pub use features::features;
 pub use host::{CgroupHost, CgroupLevel, Host, Rootless, delegated_files};
-pub use shell::Shell;
+pub use shell::{Alone, Shell};
 pub use step::{
     Clone3, Filesystem, FsParameter, Hook, HookKind, HostStep, IdKind, IdRange, InitStep, LabelKind, MountAttributes,
     MountIdMap, Plan, Planned, RootfsPath, Scheduling,

@@ -78,6 +78,7 @@ fn numbered<'a, S>(
 
 /// Who does a step, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum Lane {
     /// We, before the process exists.
     Host,

@@ -53,7 +53,7 @@ impl HostStep {
 }
 
 impl Scheduling {
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let numbers = [
             ("nice", i128::from(self.nice)),
             ("priority", self.priority.into()),
@@ -318,11 +318,11 @@ fn amount(limit: u64) -> String {
     if limit == u64::MAX { "unlimited".to_string() } else { limit.to_string() }
 }
 
-fn join(numbers: &[u32]) -> String {
+pub(super) fn join(numbers: &[u32]) -> String {
     numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn cpus(mask: &[u64]) -> Vec<u32> {
+pub(super) fn cpus(mask: &[u64]) -> Vec<u32> {
     let bits =
         mask.iter().zip(0_u32..).flat_map(|(word, index)| (0..64).map(move |bit| (word >> bit & 1, index * 64 + bit)));
     bits.filter(|(bit, _)| *bit == 1).map(|(_, cpu)| cpu).collect()
@@ -336,11 +336,11 @@ fn one_of(candidates: &[std::ffi::CString]) -> String {
     }
 }
 
-fn mount_words(attributes: u64, parameters: &[FsParameter]) -> String {
+pub(super) fn mount_words(attributes: u64, parameters: &[FsParameter]) -> String {
     words_of_mount(attribute_names(attributes).into_iter().map(str::to_string).collect(), parameters)
 }
 
-fn words_of_mount(mut words: Vec<String>, parameters: &[FsParameter]) -> String {
+pub(super) fn words_of_mount(mut words: Vec<String>, parameters: &[FsParameter]) -> String {
     for parameter in parameters {
         let word = match parameter {
             FsParameter::Flag(flag) => text(flag).into_owned(),
@@ -353,11 +353,11 @@ fn words_of_mount(mut words: Vec<String>, parameters: &[FsParameter]) -> String 
     parenthesised(words)
 }
 
-fn attribute_words(attributes: &MountAttributes) -> String {
+pub(super) fn attribute_words(attributes: &MountAttributes) -> String {
     parenthesised(attribute_list(attributes))
 }
 
-fn attribute_list(attributes: &MountAttributes) -> Vec<String> {
+pub(super) fn attribute_list(attributes: &MountAttributes) -> Vec<String> {
     let set = attribute_names(attributes.set).into_iter().map(str::to_string);
     let all = attribute_names(attributes.set_all).into_iter().map(|name| format!("r{name}"));
     set.chain(all).collect()

@@ -14,7 +14,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::probe::{self, Question};
 use super::running::with_stdio;
-use crate::runtime::{self, Created, Request, RuntimeError, Store};
+use crate::runtime::{self, Created, Request, RuntimeError, Store, Voice};
 use crate::spec::ContainerId;
 use crate::spec::oci::{Process, Spec};
 
@@ -124,7 +124,7 @@ impl Asker<'_> {
         };
         let null: OwnedFd = File::options().write(true).open("/dev/null").map_err(|error| error.to_string())?.into();
         let request = Request::default();
-        with_stdio(&null, &null, || runtime::exec(self.store, self.id, &request, process))
+        with_stdio(&null, &null, || runtime::exec(self.store, self.id, &request, &Voice::silent(), process))
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())
     }

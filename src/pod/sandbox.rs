@@ -22,7 +22,7 @@ use super::record::{Attachment, Home, Record};
 use super::volumes;
 use crate::kube::levels::Rank;
 use crate::net::{self, HostPort, Network, Protocol, cni, hosts};
-use crate::runtime::{self, Bundle, RuntimeError, Store, Until, identity};
+use crate::runtime::{self, Bundle, RuntimeError, Store, Until, Voice, identity};
 use crate::spec::ContainerId;
 
 /// The sandbox of a pod that runs.
@@ -141,7 +141,7 @@ pub fn create(
     let options = runtime::Options { systemd_cgroup, ..runtime::Options::default() };
     let store = Store::new(store.to_path_buf());
     let plan = runtime::plan(&store, id, &bundle, options)?;
-    runtime::create(&store, id, &bundle, &plan, Until::Running)
+    runtime::create(&store, id, &bundle, &plan, Until::Running, &Voice::silent())
 }
 
 fn attach(home: &Home, record: &Record, spec: &api::PodSpec, pid: i32) -> Result<Option<IpAddr>, PodError> {

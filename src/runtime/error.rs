@@ -108,6 +108,14 @@ pub enum RuntimeError {
         /// The container's state.
         status: Status,
     },
+    /// Whoever watched a start step by step has ended it.
+    #[error("stopped before step {number} ({step}), as you wished; nothing of it is left")]
+    Aborted {
+        /// The step's number in `explain`.
+        number: usize,
+        /// Its name.
+        step: &'static str,
+    },
     /// There is no process to act on.
     #[error("container not running")]
     NotRunning,

@@ -8,6 +8,7 @@ use super::error::RuntimeError;
 use super::identity;
 use super::launch::{self, With};
 use super::lifecycle::{Created, read};
+use super::narrate::{End, Voice};
 use super::probe;
 use super::rootless;
 use super::state::{Record, Status, Store};
@@ -35,6 +36,7 @@ pub fn exec<E: From<RuntimeError>>(
     store: &Store,
     id: &ContainerId,
     request: &Request,
+    voice: &Voice,
     process: impl FnOnce(&Spec) -> Result<Process, E>,
 ) -> Result<Created, E> {
     // Locked until the process is in the container's cgroup: a delete meanwhile would not see it. No longer: where the
@@ -52,14 +54,14 @@ pub fn exec<E: From<RuntimeError>>(
     })?;
     let process = process(&spec)?;
     let unlock = || drop(entry.unlock());
-    Ok(start(&record, &spec, &process, request, &unlock)?)
+    Ok(start(&record, (&spec, &process), request, voice, &unlock)?)
 }
 
 fn start(
     record: &Record,
-    spec: &Spec,
-    process: &Process,
+    (spec, process): (&Spec, &Process),
     request: &Request,
+    voice: &Voice,
     in_cgroup: &dyn Fn(),
 ) -> Result<Created, RuntimeError> {
     let first = record.process.as_ref().ok_or(RuntimeError::NotRunning)?;
@@ -77,9 +79,12 @@ fn start(
         home: probe::home_in(process, &PathBuf::from(format!("/proc/{}/root", first.pid))),
     };
     let plan = plan::exec(&record.id, spec, process, &target, &request.options)?;
-    let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup, born: &|_| Ok(()) };
-    let waiting = launch::launch(&plan, &with)?;
-    match waiting.go().and_then(|()| waiting.executed(&plan)) {
+    voice.follow(&plan);
+    let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup, born: &|_| Ok(()), voice };
+    let waiting = launch::launch(&plan, &with).inspect_err(|_| voice.over(End::Failed))?;
+    let executed = waiting.go().and_then(|()| waiting.executed(&plan, voice));
+    voice.over(if executed.is_ok() { End::Done } else { End::Failed });
+    match executed {
         Ok(()) => Ok(Created {
             pid: waiting.pid,
             pidfd: waiting.pidfd,
@@ -88,7 +93,7 @@ fn start(
             notify: None,
         }),
         Err(error) => {
-            waiting.abandon();
+            waiting.abandon(voice);
             Err(error)
         }
     }

@@ -4,72 +4,44 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use serde_json::json;
 
 use super::error::RuntimeError;
+use super::init;
 use super::state::{Record, Status};
 use super::wire::HookEnd;
 use crate::plan::{Hook, HookKind, Planned};
+use crate::sys::CStringArray;
+use crate::sys::witness::Who;
 
 /// Runs a hook. It gets `state` on its stdin, and nothing of our environment. After its timeout it is killed with its
 /// process group; what it has left behind elsewhere is never waited for. `because` is the hook's field in config.json.
 pub(super) fn run(kind: HookKind, hook: &Hook, because: &str, state: &str) -> Result<(), RuntimeError> {
-    let output = file("")?;
-    let (stdout, stderr) = (copy(&output)?, copy(&output)?);
-    let text = |c_string: &std::ffi::CString| c_string.to_string_lossy().into_owned();
-    let mut command = Command::new(text(&hook.path));
-    command.stdin(Stdio::from(file(state)?)).stdout(stdout).stderr(stderr).process_group(0).env_clear();
-    if let Some((name, args)) = hook.args.split_first() {
-        command.arg0(text(name)).args(args.iter().map(text));
-    }
-    let variables = hook.env.iter().map(text).filter_map(|it| Some(owned(it.split_once('=')?)));
-    let child = command.envs(variables).spawn();
-    let mut child = child.map_err(|cause| {
-        RuntimeError::io(format!("run the {} hook {:?} ({because})", kind.name(), hook.path), &cause)
-    })?;
-    match wait(&mut child, hook.timeout) {
+    let (state, output) = (file(state)?, file("")?);
+    let what = || format!("run the {} hook {:?} ({because})", kind.name(), hook.path);
+    access(hook.path.as_c_str(), Access::EXEC_OK).map_err(|errno| RuntimeError::io(what(), &errno.into()))?;
+    let arrays = (CStringArray::new(&hook.args), CStringArray::new(&hook.env));
+    match init::run_hook(Who::Hook, hook, &arrays, &state, &output) {
         Ok(HookEnd::Status(0)) => Ok(()),
         Ok(end) => Err(failed(because, hook, end, Some(&output))),
-        Err(errno) => {
-            Err(RuntimeError::io(format!("wait for the {} hook {:?}", kind.name(), hook.path), &errno.into()))
-        }
+        Err(failure) => Err(RuntimeError::Call { what: what(), cause: failure.to_string() }),
     }
+}
+
+/// Runs a program that we need ourselves as a hook is run, with nothing on its stdin: how it ended, and what it wrote.
+pub(super) fn run_helper(helper: &Hook) -> Result<(HookEnd, String), RuntimeError> {
+    let (nothing, output) = (file("")?, file("")?);
+    let arrays = (CStringArray::new(&helper.args), CStringArray::new(&helper.env));
+    let end = init::run_hook(Who::Helper, helper, &arrays, &nothing, &output)
+        .map_err(|failure| RuntimeError::Call { what: format!("run {:?}", helper.path), cause: failure.to_string() })?;
+    Ok((end, written(&output)))
 }
 
 /// Runs all hooks of a list, and stops at the first one that fails.
 pub(super) fn run_all(kind: HookKind, hooks: &[Planned<Hook>], state: &str) -> Result<(), RuntimeError> {
     hooks.iter().try_for_each(|planned| run(kind, &planned.step, &planned.because, state))
-}
-
-fn owned((name, value): (&str, &str)) -> (String, String) {
-    (name.to_string(), value.to_string())
-}
-
-fn wait(child: &mut Child, timeout: Option<u32>) -> Result<HookEnd, Errno> {
-    let pid = Pid::from_child(child);
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    let limit = timeout.map(|seconds| Timespec { tv_sec: seconds.into(), tv_nsec: 0 });
-    let mut waiting = [PollFd::new(&pidfd, PollFlags::IN)];
-    let ended = loop {
-        match poll(&mut waiting, limit.as_ref()) {
-            Err(Errno::INTR) => {}
-            result => break result? > 0,
-        }
-    };
-    if !ended {
-        let _ = child.kill();
-        let _ = kill_process_group(pid, Signal::KILL);
-    }
-    let status = child.wait().map_err(|cause| Errno::from_io_error(&cause).unwrap_or(Errno::CHILD))?;
-    let number = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    Ok(if ended { HookEnd::Status(number as u8) } else { HookEnd::TimedOut })
 }
 
 /// The error of a hook that ended badly, with what it wrote.
@@ -121,8 +93,4 @@ pub(super) fn file(text: &str) -> Result<OwnedFd, RuntimeError> {
         Ok(file.into())
     };
     make().map_err(|cause| RuntimeError::io("make a file for a hook", &cause))
-}
-
-fn copy(file: &OwnedFd) -> Result<Stdio, RuntimeError> {
-    file.try_clone().map(Stdio::from).map_err(|cause| RuntimeError::io("make a file for a hook", &cause))
 }

@@ -1,30 +1,42 @@
 //! The steps that we do ourselves, on the host or from outside to the process that waits.
 
+use std::env;
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
+use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
 use rustix::io::Errno;
 
 use super::error::RuntimeError;
+use super::hooks;
+use super::wire::HookEnd;
 use crate::cgroup::scope::Property;
 use crate::cgroup::systemd::{self, SystemdError};
 use crate::cgroup::{self, Cgroup, CgroupError};
 use crate::net;
-use crate::plan::{HostStep, IdKind, IdRange, Scheduling};
-use crate::sys::{self, Failure, SchedAttr};
+use crate::plan::{Hook, HostStep, IdKind, IdRange, Scheduling};
+use crate::sys::{self, Arg, Call, CallResult, Failure, SchedAttr};
 
 /// A step's failure, before it is known which number the step has.
 pub(super) struct StepFailed {
-    cause: String,
-    errno: Errno,
+    /// The call and what the kernel answered.
+    pub cause: String,
+    /// Its number.
+    pub errno: Errno,
 }
 
 impl StepFailed {
     /// The same, of step `number`.
     pub(super) fn at(self, number: usize, step: &HostStep) -> RuntimeError {
-        RuntimeError::HostStep { number, step: step.describe(), cause: self.cause, errno: self.errno }
+        self.of(number, step.describe())
+    }
+
+    /// The same, of a step that is described so.
+    pub(super) fn of(self, number: usize, step: String) -> RuntimeError {
+        RuntimeError::HostStep { number, step, cause: self.cause, errno: self.errno }
     }
 }
 
@@ -156,15 +168,26 @@ fn map_by(program: &str, pid: i32, ranges: &[IdRange]) -> Result<(), StepFailed>
     let ids = |range: &IdRange| [range.inside, range.outside, range.count].map(|number| number.to_string());
     let args: Vec<_> = [pid.to_string()].into_iter().chain(ranges.iter().flat_map(ids)).collect();
     let failed = |what: &str, errno| StepFailed { cause: format!("{program} {}: {what}", args.join(" ")), errno };
-    let run = Command::new(program).args(&args).stdin(Stdio::null()).output();
-    let output = run.map_err(|cause| {
-        let errno = Errno::from_io_error(&cause).unwrap_or(Errno::IO);
+    let found = found_in_path(program).ok_or_else(|| {
+        let errno = Errno::NOENT;
         failed(&sys::errno_name(errno.raw_os_error()), errno)
     })?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim(), Errno::PERM)),
+    let words = [program.to_string()].into_iter().chain(args.iter().cloned());
+    let words = words.map(|word| CString::new(word).expect("a name and numbers have no NUL")).collect();
+    let helper = Hook { path: found, args: words, env: Vec::new(), timeout: None };
+    match hooks::run_helper(&helper) {
+        Ok((HookEnd::Status(0), _)) => Ok(()),
+        Ok((_, written)) => Err(failed(&written, Errno::PERM)),
+        Err(error) => Err(failed(&error.to_string(), Errno::IO)),
     }
+}
+
+fn found_in_path(program: &str) -> Option<CString> {
+    let places = env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+    let found = env::split_paths(&places)
+        .map(|place| place.join(program))
+        .find(|path| path.is_file() && access(path, Access::EXEC_OK).is_ok())?;
+    CString::new(found.into_os_string().into_vec()).ok()
 }
 
 /// The text of a map, as /proc/PID/uid_map takes it.
@@ -172,11 +195,17 @@ pub(super) fn id_lines(ranges: &[IdRange]) -> String {
     ranges.iter().map(|range| format!("{} {} {}\n", range.inside, range.outside, range.count)).collect()
 }
 
-fn write_file(path: &str, text: &str) -> Result<(), StepFailed> {
-    std::fs::write(path, text).map_err(|cause| {
-        let errno = Errno::from_io_error(&cause).unwrap_or(Errno::IO);
-        StepFailed { cause: format!("write({path:?}, {text:?}) = {}", sys::errno_name(errno.raw_os_error())), errno }
-    })
+/// In one write(2), as files of /proc want it.
+pub(super) fn write_file(path: &str, text: &str) -> Result<(), StepFailed> {
+    let failed = |call: &str, errno: Errno| StepFailed {
+        cause: format!("{call} = {}", sys::errno_name(errno.raw_os_error())),
+        errno,
+    };
+    let file = openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| failed(&format!("open({path:?}, O_WRONLY)"), errno))?;
+    let told = [Arg::File(file.as_fd(), path.as_bytes()), Arg::Text(text.as_bytes())];
+    let written = rustix::io::write(&file, text.as_bytes()).told(Call::Write, &told);
+    written.map(drop).map_err(|failure| failed(&format!("write({path:?}, {text:?})"), failure.errno))
 }
 
 /// The number of a resource limit in the kernel's generic numbering (asm-generic/resource.h).

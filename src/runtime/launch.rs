@@ -12,7 +12,8 @@ use super::error::RuntimeError;
 use super::hooks;
 use super::host::host_step;
 use super::idmap;
-use super::init::{self, Wires};
+use super::init::{self, First, Wires};
+use super::narrate::{Own, Voice};
 use super::seccomp;
 use super::state::{Record, Status};
 use super::wire::Message;
@@ -34,9 +35,11 @@ pub(super) struct Waiting {
 }
 
 /// Carries out the host lane, and counts in `done` the steps that succeeded: what came of those is ours to undo.
-pub(super) fn prepare_host(plan: &Plan, done: &mut usize) -> Result<(), RuntimeError> {
+pub(super) fn prepare_host(plan: &Plan, voice: &Voice, done: &mut usize) -> Result<(), RuntimeError> {
     for (index, planned) in plan.host.iter().enumerate() {
-        host_step(&planned.step, None).map_err(|failed| failed.at(index + 1, &planned.step))?;
+        voice.step(Lane::Host, index, || {
+            host_step(&planned.step, None).map_err(|failed| failed.at(index + 1, &planned.step))
+        })?;
         *done = index + 1;
     }
     Ok(())
@@ -54,6 +57,8 @@ pub(super) struct With<'a> {
     pub in_cgroup: &'a dyn Fn(),
     /// Called with the new process's id, while it carries out its steps.
     pub born: &'a dyn Fn(i32) -> Result<(), RuntimeError>,
+    /// Who tells of it.
+    pub voice: &'a Voice,
 }
 
 /// Makes the process and carries out the plan up to `AwaitStart`.
@@ -74,14 +79,15 @@ pub(super) fn launch(plan: &Plan, with: &With<'_>) -> Result<Waiting, RuntimeErr
         env: &env,
         hooks: &hooks,
         target: with.target,
+        first: First { between: plan.first(Lane::Between), init: plan.first(Lane::Init) },
     };
-    let mut waiting = give_birth(plan, ours, &wires, with.in_cgroup)?;
+    let mut waiting = give_birth(plan, ours, &wires, with)?;
     // Our copy of its end would hide the end of file when it dies.
     drop(theirs);
-    match (with.born)(waiting.pid).and_then(|()| waiting.prepare(plan, with.record)) {
+    match (with.born)(waiting.pid).and_then(|()| waiting.prepare(plan, with.record, with.voice)) {
         Ok(()) => Ok(waiting),
         Err(error) => {
-            waiting.abandon();
+            waiting.abandon(with.voice);
             Err(error)
         }
     }
@@ -100,18 +106,25 @@ fn hook_arrays(step: &InitStep) -> Option<(CStringArray<'_>, CStringArray<'_>)> 
 }
 
 /// The process itself, by way of one in between where the plan has steps for that.
-fn give_birth(plan: &Plan, ours: OwnedFd, wires: &Wires<'_>, in_cgroup: &dyn Fn()) -> Result<Waiting, RuntimeError> {
+fn give_birth(plan: &Plan, ours: OwnedFd, wires: &Wires<'_>, with: &With<'_>) -> Result<Waiting, RuntimeError> {
+    let voice = with.voice;
     let cgroup = plan.clone.cgroup.as_ref().map(|path| Cgroup::open(Path::new(path))).transpose()?;
     let cgroup = cgroup.as_ref().map(Cgroup::as_fd);
     if plan.between.is_empty() {
-        let spawned = sys::spawn(plan.clone.namespaces, cgroup, || init::run(&plan.init, wires))
-            .map_err(|failure| clone_failed(plan, failure))?;
-        in_cgroup();
+        let spawned = voice.step(Lane::Clone, 0, || {
+            sys::spawn(plan.clone.namespaces, cgroup, || init::run(&plan.init, wires))
+                .map_err(|failure| clone_failed(plan, failure))
+        })?;
+        voice.born(spawned.pid, spawned.pidfd.as_fd());
+        (with.in_cgroup)();
         return Ok(Waiting { pid: spawned.pid, pidfd: spawned.pidfd, terminal: None, sync: ours });
     }
     let between = || init::run_between(&plan.between, plan.clone.namespaces, &plan.init, wires);
-    let between = sys::spawn(0, cgroup, between).map_err(|failure| clone_failed(plan, failure))?;
-    in_cgroup();
+    let between = voice.own(Own::Between, || sys::spawn(0, cgroup, between));
+    let between = between.map_err(|failure| clone_failed(plan, failure))?;
+    voice.born(between.pid, between.pidfd.as_fd());
+    (with.in_cgroup)();
+    voice.wait(between.pidfd.as_fd()).inspect_err(|_| end(&between.pidfd, voice))?;
     // It says one thing and ends: this wait is as short as its steps. Its end shows by its pidfd, as we hold the other end
     // of the socket ourselves.
     sys::wait_for_exit(between.pidfd.as_fd())
@@ -122,15 +135,20 @@ fn give_birth(plan: &Plan, ours: OwnedFd, wires: &Wires<'_>, in_cgroup: &dyn Fn(
         return Err(died(plan));
     }
     match receive(ours.as_fd(), plan)? {
-        Some((Message::Born { pid }, Some(pidfd))) => Ok(Waiting { pid, pidfd, terminal: None, sync: ours }),
+        Some((Message::Born { pid }, Some(pidfd))) => {
+            voice.born(pid, pidfd.as_fd());
+            Ok(Waiting { pid, pidfd, terminal: None, sync: ours })
+        }
         Some(_) | None => Err(died(plan)),
     }
 }
 
 impl Waiting {
-    fn prepare(&mut self, plan: &Plan, record: &Record) -> Result<(), RuntimeError> {
-        for numbered in plan.beside_numbered() {
-            host_step(numbered.step, Some(self.pid)).map_err(|failed| failed.at(numbered.number, numbered.step))?;
+    fn prepare(&mut self, plan: &Plan, record: &Record, voice: &Voice) -> Result<(), RuntimeError> {
+        for (index, numbered) in plan.beside_numbered().enumerate() {
+            voice.step(Lane::Beside, index, || {
+                host_step(numbered.step, Some(self.pid)).map_err(|failed| failed.at(numbered.number, numbered.step))
+            })?;
         }
         if waits_first(plan) {
             // A process that died meanwhile shows in what it sends, or does not send, below.
@@ -139,6 +157,7 @@ impl Waiting {
         // Behind a filter that asks an agent, each of the process's calls may wait for it.
         let mut agent = None;
         loop {
+            voice.wait(self.sync.as_fd())?;
             if let Some(path) = agent {
                 answers(self.sync.as_fd(), path, seccomp::PATIENCE)?;
             }
@@ -149,10 +168,11 @@ impl Waiting {
                     agent = seccomp::hand_over(plan, record, (self.pid, self.pidfd.as_fd()), number)?;
                 }
                 Some((Message::MapMount { step }, Some(tree))) => {
-                    idmap::apply(plan, step as usize, self.pid, tree.as_fd())?;
+                    let step = step as usize;
+                    voice.within(Lane::Init, step, || idmap::apply(plan, step, self.pid, tree.as_fd()))?;
                     self.go()?;
                 }
-                Some((Message::Hooks, _)) => self.run_hooks(plan, record)?,
+                Some((Message::Hooks, _)) => self.run_hooks(plan, record, voice)?,
                 Some((
                     Message::Go
                     | Message::Failed { .. }
@@ -168,12 +188,12 @@ impl Waiting {
     }
 
     /// Runs our own hooks, then gives the process what its hooks need.
-    fn run_hooks(&self, plan: &Plan, record: &Record) -> Result<(), RuntimeError> {
+    fn run_hooks(&self, plan: &Plan, record: &Record, voice: &Voice) -> Result<(), RuntimeError> {
         let state = |status| hooks::state(record, status, self.pid);
         let creating = state(Status::Creating);
-        for planned in &plan.hooks {
+        for (index, planned) in plan.hooks.iter().enumerate() {
             if let HostStep::RunHook { kind, hook } = &planned.step {
-                hooks::run(*kind, hook, &planned.because, &creating)?;
+                voice.step(Lane::Hooks, index, || hooks::run(*kind, hook, &planned.because, &creating))?;
             }
         }
         for text in [&creating, &state(Status::Created), ""] {
@@ -191,7 +211,8 @@ impl Waiting {
     }
 
     /// Waits until the program runs, without a listener: execve closes the process's end of the socket.
-    pub(super) fn executed(&self, plan: &Plan) -> Result<(), RuntimeError> {
+    pub(super) fn executed(&self, plan: &Plan, voice: &Voice) -> Result<(), RuntimeError> {
+        voice.wait(self.sync.as_fd())?;
         match receive(self.sync.as_fd(), plan)? {
             None => Ok(()),
             Some(_) => Err(died(plan)),
@@ -199,9 +220,8 @@ impl Waiting {
     }
 
     /// Ends the process and reaps it.
-    pub(super) fn abandon(&self) {
-        let _ = sys::send_signal(self.pidfd.as_fd(), libc_sigkill());
-        let _ = sys::wait_for_exit(self.pidfd.as_fd());
+    pub(super) fn abandon(&self, voice: &Voice) {
+        end(&self.pidfd, voice);
     }
 }
 
@@ -221,6 +241,12 @@ fn answers(socket: BorrowedFd<'_>, agent: &str, seconds: i64) -> Result<(), Runt
             Err(errno) => return Err(RuntimeError::io("poll", &errno.into())),
         }
     }
+}
+
+fn end(process: &OwnedFd, voice: &Voice) {
+    // One that has ended already is not there to take the signal.
+    let _ = voice.own(Own::End, || sys::send_signal(process.as_fd(), libc_sigkill()));
+    let _ = sys::wait_for_exit(process.as_fd());
 }
 
 /// SIGKILL, by the number that every Linux architecture gives it (signal(7)).

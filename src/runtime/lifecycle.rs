@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use super::error::RuntimeError;
 use super::hooks;
 use super::identity::{self, Identity};
 use super::launch::{self, Waiting};
+use super::narrate::{End, Own, Voice};
 use super::notify::{self, Notify};
 use super::probe;
 use super::shown;
@@ -23,7 +25,7 @@ use crate::cgroup::Cgroup;
 use crate::plan::{self, HookKind, HostStep, Plan, Planned};
 use crate::spec::ContainerId;
 use crate::spec::oci::Spec;
-use crate::sys;
+use crate::sys::{self, Arg, Call, Outcome, witness};
 
 /// A created container.
 #[derive(Debug)]
@@ -67,25 +69,31 @@ pub fn create(
     bundle: &Bundle,
     plan: &Plan,
     until: Until,
+    voice: &Voice,
 ) -> Result<Created, RuntimeError> {
-    let entry = store.create(id)?;
+    let entry = voice.own(Own::Directory, || store.create(id))?;
     if plan.notifies()
-        && let Err(error) = notify::prepare(&entry)
+        && let Err(error) = voice.own(Own::Directory, || notify::prepare(&entry))
     {
         return entry.remove().and(Err(error));
     }
+    voice.follow(plan);
     let mut record = record(id, bundle, plan);
     let mut done = 0;
-    match bring_up(&entry, &mut record, bundle, plan, until, &mut done) {
-        Ok(created) => Ok(created),
+    match bring_up(&entry, &mut record, bundle, (plan, voice), until, &mut done) {
+        Ok(created) => {
+            voice.over(if until == Until::Created { End::Waits } else { End::Done });
+            Ok(created)
+        }
         Err(error) => {
+            voice.over(End::Failed);
             // A cgroup that was not ours to take stays untouched.
             (record.cgroup, record.made_cgroups) = own_cgroups(plan, done);
             if unit_is_taken(plan, &error) {
                 (record.cgroup, record.unit) = (None, None);
             }
             // The first error is the one to tell; what cannot be undone now, `delete --force` will undo.
-            let _ = entry.write(&record).and_then(|()| tear_down(entry, Some(&record)));
+            let _ = voice.own(Own::Remove, || entry.write(&record).and_then(|()| tear_down(entry, Some(&record))));
             Err(error)
         }
     }
@@ -103,24 +111,18 @@ fn bring_up(
     entry: &Entry,
     record: &mut Record,
     bundle: &Bundle,
-    plan: &Plan,
+    (plan, voice): (&Plan, &Voice),
     until: Until,
     done: &mut usize,
 ) -> Result<Created, RuntimeError> {
-    entry.write(record)?;
-    entry.write_config(&bundle.text)?;
-    launch::prepare_host(plan, done)?;
+    voice.own(Own::Record, || entry.write(record).and_then(|()| entry.write_config(&bundle.text)))?;
+    launch::prepare_host(plan, voice, done)?;
     let listener = match until {
         Until::Running => None,
-        Until::Created => {
-            let listen = UnixListener::bind(entry.start_socket());
-            Some(listen.map_err(|cause| {
-                RuntimeError::io(format!("listen on {:?}", entry.path().join("start.sock")), &cause)
-            })?)
-        }
+        Until::Created => Some(voice.own(Own::Listen, || listen(entry))?),
     };
     let notify = match until {
-        Until::Running => notify::listen(entry)?,
+        Until::Running => voice.own(Own::Notify, || notify::listen(entry))?,
         Until::Created => None,
     };
     // Written while the process builds its view; it counts once the view is whole.
@@ -128,14 +130,15 @@ fn bring_up(
     let born = |pid| {
         let mut named = named.borrow_mut();
         named.process = identity::of(pid);
-        entry.prepare(&named)
+        voice.own(Own::Record, || entry.prepare(&named))
     };
-    let with = launch::With { record, listener: listener.as_ref(), target: None, in_cgroup: &|| {}, born: &born };
+    let with =
+        launch::With { record, listener: listener.as_ref(), target: None, in_cgroup: &|| {}, born: &born, voice };
     let waiting = launch::launch(plan, &with)?;
     *record = named.into_inner();
-    let released = release(entry, &waiting, plan, until).and_then(|()| match until {
+    let released = release(entry, &waiting, (plan, voice), until).and_then(|()| match until {
         Until::Created => Ok(()),
-        Until::Running => after_start(record, || Some(bundle.config.spec.clone())),
+        Until::Running => voice.own(Own::AfterStart, || after_start(record, || Some(bundle.config.spec.clone()))),
     });
     match released {
         Ok(()) => Ok(Created {
@@ -146,20 +149,31 @@ fn bring_up(
             notify,
         }),
         Err(error) => {
-            waiting.abandon();
+            waiting.abandon(voice);
             Err(error)
         }
     }
 }
 
 /// The process goes on only when its identity is on disk: from then on others can find and end it.
-fn release(entry: &Entry, waiting: &Waiting, plan: &Plan, until: Until) -> Result<(), RuntimeError> {
-    entry.commit()?;
+fn release(entry: &Entry, waiting: &Waiting, (plan, voice): (&Plan, &Voice), until: Until) -> Result<(), RuntimeError> {
+    voice.own(Own::Record, || entry.commit())?;
     waiting.go()?;
     match until {
         Until::Created => Ok(()),
-        Until::Running => waiting.executed(plan),
+        Until::Running => waiting.executed(plan, voice),
     }
+}
+
+fn listen(entry: &Entry) -> Result<UnixListener, RuntimeError> {
+    let path = entry.start_socket();
+    let made = UnixListener::bind(&path);
+    let outcome = Outcome::of_io(&made, 0);
+    witness::tell(Call::Bind, &[Arg::Text(path.as_os_str().as_bytes())], outcome);
+    if let Ok(listener) = &made {
+        witness::tell(Call::Listen, &[Arg::Fd(listener.as_fd())], outcome);
+    }
+    made.map_err(|cause| RuntimeError::io(format!("listen on {:?}", entry.path().join("start.sock")), &cause))
 }
 
 fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {

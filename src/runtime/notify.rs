@@ -2,15 +2,15 @@
 //! program says there of being ready goes on to the runtime's. Everything else that a program may say to its service
 //! manager stays here: it is no process of that manager's.
 
-use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, CWD, Mode, chmodat, mkdirat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -18,7 +18,7 @@ use super::error::RuntimeError;
 use super::identity::{self, Identity};
 use super::state::{Entry, Store};
 use crate::spec::ContainerId;
-use crate::sys;
+use crate::sys::{self, Arg, Call, CallResult, Outcome, witness};
 
 /// The directory in a container's state that the container sees as /run/notify, and the socket in it.
 const DIRECTORY: &str = "notify";
@@ -40,8 +40,9 @@ pub(super) fn directory(store: &Store, id: &ContainerId) -> Result<PathBuf, Runt
 /// Makes that directory.
 pub(super) fn prepare(entry: &Entry) -> Result<(), RuntimeError> {
     let path = entry.path().join(DIRECTORY);
-    let made = fs::create_dir(&path).and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o755)));
-    made.map_err(|cause| RuntimeError::io(format!("make {path:?}"), &cause))
+    let told = [Arg::Fd(CWD), Arg::Text(path.as_os_str().as_bytes()), Arg::Mode(0o755)];
+    let made = mkdirat(CWD, &path, Mode::from_raw_mode(0o755)).told(Call::Mkdirat, &told).map_err(io::Error::from);
+    made.and_then(|()| permit(&path, 0o755)).map_err(|cause| RuntimeError::io(format!("make {path:?}"), &cause))
 }
 
 /// Listens for a container that was made with such a directory; none where it was not.
@@ -52,13 +53,21 @@ pub(super) fn listen(entry: &Entry) -> Result<Option<Notify>, RuntimeError> {
     // The way by the descriptor is short enough for sockaddr_un whatever the store's own path.
     let path = entry.short(&format!("{DIRECTORY}/{SOCKET}"));
     let bind = || -> io::Result<UnixDatagram> {
-        let socket = UnixDatagram::bind(&path)?;
+        let socket = UnixDatagram::bind(&path);
+        witness::tell(Call::Bind, &[Arg::Text(path.as_os_str().as_bytes())], Outcome::of_io(&socket, 0));
+        let socket = socket?;
         // Whoever the program runs as, it is to be heard.
-        fs::set_permissions(&path, Permissions::from_mode(0o777))?;
+        permit(&path, 0o777)?;
         Ok(socket)
     };
     let socket = bind().map_err(|cause| RuntimeError::io(format!("listen on {DIRECTORY}/{SOCKET}"), &cause))?;
     Ok(Some(Notify(socket)))
+}
+
+/// Whatever our mask for new files is.
+fn permit(path: &Path, mode: u32) -> io::Result<()> {
+    let told = [Arg::Fd(CWD), Arg::Text(path.as_os_str().as_bytes()), Arg::Mode(mode)];
+    Ok(chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty()).told(Call::Fchmodat, &told)?)
 }
 
 impl Notify {

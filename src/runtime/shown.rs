@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::RuntimeError;
 use super::identity::boot_id;
 use crate::plan::Plan;
+use crate::sys::{Arg, Call, CallResult};
 
 /// What stood at a rootfs before the container's own mount of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,12 +37,13 @@ impl Shown {
             return Ok(());
         }
         for _ in self.mounts..mounts_at(rootfs) {
-            match unmount(rootfs, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-                // Somebody else has taken it down meanwhile, or the bundle is gone with it.
-                Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
-                Err(errno) => {
-                    return Err(RuntimeError::io(format!("unmount {rootfs:?}"), &io::Error::from(errno)));
+            let told = [Arg::Text(rootfs.as_os_str().as_bytes()), Arg::Word("MNT_DETACH | UMOUNT_NOFOLLOW")];
+            match unmount(rootfs, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).told(Call::Umount2, &told) {
+                Err(failure) if !matches!(failure.errno, Errno::INVAL | Errno::NOENT) => {
+                    return Err(RuntimeError::io(format!("unmount {rootfs:?}"), &io::Error::from(failure)));
                 }
+                // Or somebody else has taken it down meanwhile, or the bundle is gone with it.
+                _ => {}
             }
         }
         Ok(())

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Metadata};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,7 @@ use super::probe::in_user_namespace;
 use super::shown::Shown;
 use crate::cgroup::Cgroup;
 use crate::spec::{Config, ContainerId};
+use crate::sys::{Arg, Call, CallResult};
 
 /// The file of the record, in the container's directory.
 const RECORD: &str = "state.json";
@@ -145,16 +148,24 @@ impl Store {
     /// Makes the directory of a new container. mkdir(2) decides who comes first.
     pub fn create(&self, id: &ContainerId) -> Result<Entry, RuntimeError> {
         let what = || format!("make the state directory of {id} in {:?}", self.root);
-        let mut builder = DirBuilder::new();
-        builder.mode(0o700);
-        builder.recursive(true).create(&self.root).map_err(|cause| RuntimeError::io(what(), &cause))?;
-        let path = self.root.join(id.as_str());
-        match builder.recursive(false).create(&path) {
+        let failed = |cause: io::Error| RuntimeError::io(what(), &cause);
+        let make = |path: &Path| {
+            let told = [Arg::Fd(CWD), Arg::Text(path.as_os_str().as_bytes()), Arg::Mode(0o700)];
+            mkdirat(CWD, path, Mode::RWXU).told(Call::Mkdirat, &told).map_err(|failure| io::Error::from(failure.errno))
+        };
+        let missing: Vec<_> = self.root.ancestors().take_while(|path| !path.is_dir()).collect();
+        for path in missing.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
+            match make(path) {
+                Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(failed(cause)),
+                _ => {}
+            }
+        }
+        match make(&self.root.join(id.as_str())) {
             Ok(()) => {}
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(RuntimeError::Exists(id.to_string()));
             }
-            Err(cause) => return Err(RuntimeError::io(what(), &cause)),
+            Err(cause) => return Err(failed(cause)),
         }
         self.open(id)
     }
@@ -252,13 +263,13 @@ impl Entry {
     }
 
     fn write_beside(&self, name: &str, bytes: &[u8]) -> Result<(), RuntimeError> {
-        let written = File::create(self.beside(name)).and_then(|mut file| file.write_all(bytes));
+        let written = write_new(&self.beside(name), bytes);
         written.map_err(|cause| RuntimeError::io(format!("write {:?}", self.path.join(name)), &cause))
     }
 
     fn put_in_place(&self, name: &str) -> Result<(), RuntimeError> {
         let path = self.path.join(name);
-        fs::rename(self.beside(name), &path).map_err(|cause| RuntimeError::io(format!("write {path:?}"), &cause))
+        rename(&self.beside(name), &path).map_err(|cause| RuntimeError::io(format!("write {path:?}"), &cause))
     }
 
     fn beside(&self, name: &str) -> PathBuf {
@@ -308,7 +319,16 @@ impl Entry {
 
     /// Removes the directory and all in it.
     pub fn remove(self) -> Result<(), RuntimeError> {
-        fs::remove_dir_all(&self.path).map_err(|cause| RuntimeError::io(format!("remove {:?}", self.path), &cause))
+        let failed = |cause: io::Error| RuntimeError::io(format!("remove {:?}", self.path), &cause);
+        for file in fs::read_dir(&self.path).map_err(failed)? {
+            let path = file.map_err(failed)?.path();
+            match path.is_dir() {
+                true => fs::remove_dir_all(&path),
+                false => unlink(&path, AtFlags::empty()),
+            }
+            .map_err(failed)?;
+        }
+        unlink(&self.path, AtFlags::REMOVEDIR).map_err(failed)
     }
 
     /// The state of the container as the kernel shows it now.
@@ -326,6 +346,37 @@ impl Entry {
             _ => Status::Running,
         }
     }
+}
+
+/// Writes a file so that it is there whole or as it was: under another name first.
+pub fn write_whole(new: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_new(new, bytes)?;
+    rename(new, path)
+}
+
+fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let (name, how) = (Arg::Text(new.as_os_str().as_bytes()), Arg::Word("O_WRONLY|O_CREAT|O_TRUNC|O_CLOEXEC"));
+    let file = openat(CWD, new, flags, Mode::from_raw_mode(0o666))
+        .told(Call::Openat, &[Arg::Fd(CWD), name, how, Arg::Mode(0o666)])?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let told = [Arg::File(file.as_fd(), new.as_os_str().as_bytes()), Arg::Text(rest)];
+        rest = &rest[rustix::io::write(&file, rest).told(Call::Write, &told)?..];
+    }
+    Ok(())
+}
+
+fn rename(new: &Path, path: &Path) -> io::Result<()> {
+    let (from, to) = (Arg::Text(new.as_os_str().as_bytes()), Arg::Text(path.as_os_str().as_bytes()));
+    let told = [Arg::Fd(CWD), from, Arg::Fd(CWD), to];
+    Ok(renameat(CWD, new, CWD, path).told(Call::Renameat, &told)?)
+}
+
+fn unlink(path: &Path, flags: AtFlags) -> io::Result<()> {
+    let how = if flags.is_empty() { Arg::Number(0) } else { Arg::Word("AT_REMOVEDIR") };
+    let told = [Arg::Fd(CWD), Arg::Text(path.as_os_str().as_bytes()), how];
+    Ok(unlinkat(CWD, path, flags).told(Call::Unlinkat, &told)?)
 }
 
 #[cfg(test)]

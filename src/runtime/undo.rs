@@ -2,15 +2,17 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::{AtFlags, CWD, unlinkat};
 use rustix::io::Errno;
 
 use super::error::RuntimeError;
 use super::identity;
 use super::state::{Entry, Record};
 use crate::cgroup::{Cgroup, CgroupError, systemd};
-use crate::sys;
+use crate::sys::{self, Arg, Call, CallResult};
 
 /// How long a cgroup may take to empty after `cgroup.kill`, in seconds: a process in uninterruptible sleep is slow to die.
 pub(super) const KILL_SECONDS: i64 = 10;
@@ -73,7 +75,8 @@ fn end(process: &identity::Identity) -> Result<(), RuntimeError> {
 
 /// A cgroup above the container's that was made for it; another container may use it by now.
 fn remove_if_empty(path: &Path) -> Result<(), RuntimeError> {
-    match std::fs::remove_dir(path) {
+    let told = [Arg::Fd(CWD), Arg::Text(path.as_os_str().as_bytes()), Arg::Word("AT_REMOVEDIR")];
+    match unlinkat(CWD, path, AtFlags::REMOVEDIR).told(Call::Unlinkat, &told).map_err(io::Error::from) {
         Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy) => {
             Err(RuntimeError::io(format!("remove the cgroup {path:?}"), &cause))
         }

@@ -1,10 +1,12 @@
 //! bpf(2): loading a device filter and attaching it to a cgroup (BPF_CGROUP_DEVICE).
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
+use super::call::{Call, CallResult};
 use super::clone::last_errno;
+use super::witness::Arg;
 
 /// struct bpf_insn of linux/bpf.h.
 #[repr(C)]
@@ -59,10 +61,10 @@ pub fn attach_device_filter(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> 
         attach_flags: BPF_F_ALLOW_MULTI,
     };
     // SAFETY: `attach` has the layout of the first fields of union bpf_attr and outlives the call.
-    match unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attach, size_of::<AttachAttr>()) } {
-        -1 => Err(("BPF_PROG_ATTACH", last_errno())),
-        _ => Ok(()),
-    }
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attach, size_of::<AttachAttr>()) };
+    let result = if result == -1 { Err(last_errno()) } else { Ok(result) };
+    let told = [Arg::Word("BPF_PROG_ATTACH"), Arg::Fd(cgroup), Arg::Fd(loaded.as_fd()), Arg::Word("BPF_CGROUP_DEVICE")];
+    result.told(Call::Bpf, &told).map(drop).map_err(|failure| ("BPF_PROG_ATTACH", failure.errno))
 }
 
 /// Loads `program` as a device filter (BPF_PROG_LOAD); without being attached it goes with its descriptor.
@@ -80,9 +82,9 @@ pub fn load_device_filter(program: &[Instruction]) -> Result<OwnedFd, Errno> {
     };
     // SAFETY: `load` has the layout of the first fields of union bpf_attr, and both pointers in it outlive the call.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<LoadAttr>()) };
-    if fd == -1 {
-        return Err(last_errno());
-    }
     // SAFETY: the kernel just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    let loaded = if fd == -1 { Err(last_errno()) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) }) };
+    let count = Arg::Number(program.len() as i64);
+    let told = [Arg::Word("BPF_PROG_LOAD"), Arg::Word("BPF_PROG_TYPE_CGROUP_DEVICE"), count];
+    loaded.told(Call::Bpf, &told).map_err(|failure| failure.errno)
 }

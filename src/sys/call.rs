@@ -4,6 +4,8 @@ use std::fmt;
 
 use rustix::io::Errno;
 
+use super::witness::{self, Answer, Arg, Outcome};
+
 /// Declares the calls that a container's process makes, with their names in the manual pages.
 macro_rules! calls {
     ($($variant:ident $name:literal,)*) => {
@@ -85,6 +87,17 @@ calls! {
     Lseek "lseek",
     Fspick "fspick",
     Personality "personality",
+    Mmap "mmap",
+    Umask "umask",
+    Unlinkat "unlinkat",
+    Renameat "renameat",
+    Bind "bind",
+    Listen "listen",
+    Dup2 "dup2",
+    Bpf "bpf",
+    PidfdSendSignal "pidfd_send_signal",
+    Sendto "sendto",
+    Fchmodat "fchmodat",
 }
 
 /// A call that failed: `mount_setattr = EPERM (Operation not permitted)`.
@@ -116,6 +129,12 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+impl From<Failure> for std::io::Error {
+    fn from(failure: Failure) -> std::io::Error {
+        failure.errno.into()
+    }
+}
+
 /// `EPERM (Operation not permitted)`.
 pub fn errno_name(raw: i32) -> String {
     let errno = nix::errno::Errno::from_raw(raw);
@@ -126,11 +145,25 @@ pub fn errno_name(raw: i32) -> String {
 pub trait CallResult<T> {
     /// The same result, a failure of `call`.
     fn of(self, call: Call) -> Result<T, Failure>;
+
+    /// As [`CallResult::of`], of a call that changes something: it was made with these arguments, and is told where
+    /// somebody wants to know ([`super::Witness`]).
+    fn told(self, call: Call, arguments: &[Arg<'_>]) -> Result<T, Failure>
+    where
+        T: Answer;
 }
 
 impl<T> CallResult<T> for rustix::io::Result<T> {
     fn of(self, call: Call) -> Result<T, Failure> {
         self.map_err(|errno| call.failed(errno))
+    }
+
+    fn told(self, call: Call, arguments: &[Arg<'_>]) -> Result<T, Failure>
+    where
+        T: Answer,
+    {
+        witness::tell(call, arguments, Outcome::of(&self));
+        self.of(call)
     }
 }
 

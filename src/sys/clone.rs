@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
 use super::call::{Call, Failure};
+use super::witness::{Arg, Bits, Outcome, Place};
 use super::{alloc_guard, process};
 
 /// A process that we made.
@@ -61,12 +62,19 @@ fn clone3(mut args: CloneArgs, child: impl FnOnce() -> i32) -> Result<Spawned, F
     let mut pidfd: RawFd = -1;
     args.flags |= CLONE_PIDFD;
     args.pidfd = &raw mut pidfd as u64;
+    let place = Place::reserve();
     // SAFETY: `args` is a valid clone_args of the given size and outlives the call; without CLONE_VM the child works on
     // a copy of this stack, and no other thread exists that could hold a lock at this moment (the runtime path is
     // single-threaded, see architecture.md).
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    let told = [Arg::Bits(Bits::Clone, args.flags), Arg::Number(args.cgroup as i64)];
+    let told = if args.flags & CLONE_INTO_CGROUP != 0 { &told[..] } else { &told[..1] };
     match pid {
-        -1 => Err(Call::Clone3.failed(last_errno())),
+        -1 => {
+            let errno = last_errno();
+            place.tell(Call::Clone3, told, Outcome::Failed(errno));
+            Err(Call::Clone3.failed(errno))
+        }
         0 => {
             alloc_guard::forbid();
             process::reset_signals();
@@ -75,6 +83,7 @@ fn clone3(mut args: CloneArgs, child: impl FnOnce() -> i32) -> Result<Spawned, F
             unsafe { libc::_exit(status) }
         }
         pid => {
+            place.tell(Call::Clone3, told, Outcome::Returned(pid));
             // SAFETY: the kernel stored a new descriptor there that nobody else owns (CLONE_PIDFD).
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
             Ok(Spawned { pid: pid as i32, pidfd })

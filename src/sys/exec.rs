@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 
 use rustix::io::Errno;
 
+use super::call::Call;
 use super::clone::last_errno;
+use super::witness::{self, Arg, Outcome};
 
 /// A null-terminated array of pointers to C strings, as execve(2) takes it.
 pub struct CStringArray<'a> {
@@ -23,7 +25,11 @@ impl<'a> CStringArray<'a> {
 
 /// Becomes the program `path`; comes back only with an error.
 pub fn execve(path: &CStr, args: &CStringArray<'_>, env: &CStringArray<'_>) -> Errno {
+    let told = [Arg::Text(path.to_bytes()), Arg::Word("[...]"), Arg::Word("[...]")];
+    witness::tell_the_last(Call::Execve, &told);
     // SAFETY: `path` is a C string; both arrays end with a null pointer and point to C strings that they borrow.
     unsafe { libc::execve(path.as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr()) };
-    last_errno()
+    let errno = last_errno();
+    witness::tell(Call::Execve, &told, Outcome::Failed(errno));
+    errno
 }

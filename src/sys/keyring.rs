@@ -2,8 +2,9 @@
 
 use std::ffi::CStr;
 
-use super::call::{Call, Failure};
+use super::call::{Call, CallResult, Failure};
 use super::clone::last_errno;
+use super::witness::{Arg, Bits};
 
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
 const KEYCTL_DESCRIBE: libc::c_long = 6;
@@ -13,12 +14,16 @@ const USER_SEARCH: u32 = 0x0008_0000;
 
 /// Joins a new session keyring called `name`, and lets its user search it: a later process of the same user finds its keys.
 pub fn join_session_keyring(name: &CStr) -> Result<(), Failure> {
-    let keyring = keyctl(KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr() as libc::c_long, 0, 0)?;
+    let joined = keyctl(KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr() as libc::c_long, 0, 0);
+    let told = [Arg::Word("KEYCTL_JOIN_SESSION_KEYRING"), Arg::Text(name.to_bytes())];
+    let keyring = joined.map_err(|failure| failure.errno).told(Call::Keyctl, &told)?;
     let mut description = [0_u8; 256];
     let (buffer, length) = (description.as_mut_ptr() as libc::c_long, description.len() as libc::c_long);
     keyctl(KEYCTL_DESCRIBE, keyring, buffer, length)?;
     let permissions = permissions(&description).unwrap_or(0x3f13_0000) | USER_SEARCH;
-    keyctl(KEYCTL_SETPERM, keyring, libc::c_long::from(permissions), 0).map(drop)
+    let set = keyctl(KEYCTL_SETPERM, keyring, libc::c_long::from(permissions), 0);
+    let told = [Arg::Word("KEYCTL_SETPERM"), Arg::Number(keyring), Arg::Bits(Bits::Hex, permissions.into())];
+    set.map_err(|failure| failure.errno).told(Call::Keyctl, &told).map(drop)
 }
 
 /// The mask of `keyring;0;0;3f130000;_ses.web`, without an allocation.

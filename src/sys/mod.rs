@@ -19,6 +19,7 @@ mod schedule;
 mod seccomp;
 mod socket;
 mod terminal;
+pub mod witness;
 
 pub use bpf::{Instruction, attach_device_filter, load_device_filter};
 pub use call::{Call, CallResult, Failure, errno_name};
@@ -35,3 +36,4 @@ pub use schedule::{SchedAttr, set_cpu_affinity, set_io_priority, set_scheduler};
 pub use seccomp::load_seccomp_filter;
 pub use socket::{receive_message, send_message};
 pub use terminal::{Terminal, open_peer, set_controlling, set_window_size, window_size};
+pub use witness::{Arg, Bits, Outcome, Witness};

@@ -4,7 +4,8 @@ use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::call::{Call, Failure};
-use super::clone::last_errno;
+use super::process::told;
+use super::witness::{Arg, Bits};
 
 /// struct mount_attr of linux/mount.h (MOUNT_ATTR_SIZE_VER0, Linux 5.12).
 #[repr(C)]
@@ -14,6 +15,8 @@ struct MountAttr {
     propagation: u64,
     userns_fd: u64,
 }
+
+const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 
 /// mount_setattr(2): sets and clears MOUNT_ATTR_* bits of the mount that `mount` is the root of, and with `recursive`
 /// of all below it, at once or not at all.
@@ -25,7 +28,6 @@ pub fn mount_set_attributes(mount: BorrowedFd<'_>, set_bits: u64, clear: u64, re
 /// mount_setattr(2) with MOUNT_ATTR_IDMAP: an owner in the file system is shown as the one that the user namespace `namespace`
 /// makes of it. `mount` is a clone that is mounted nowhere yet (open_tree(2)).
 pub fn mount_map_ids(mount: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) -> Result<(), Failure> {
-    const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
     let userns_fd = namespace.as_raw_fd() as u64;
     set(mount, &MountAttr { attr_set: MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
 }
@@ -43,7 +45,13 @@ fn set(mount: BorrowedFd<'_>, attr: &MountAttr, recursive: bool) -> Result<(), F
             size_of::<MountAttr>(),
         )
     };
-    if result == 0 { Ok(()) } else { Err(Call::MountSetattr.failed(last_errno())) }
+    let how = Arg::Word(if recursive { "AT_EMPTY_PATH|AT_RECURSIVE" } else { "AT_EMPTY_PATH" });
+    let (set, clear) = (attr.attr_set, attr.attr_clr);
+    let bits = [Arg::Bits(Bits::MountAttributes, set), Arg::Bits(Bits::MountAttributes, clear)];
+    let arguments = [Arg::Fd(mount), Arg::Text(b""), how, bits[0], bits[1], Arg::Number(attr.userns_fd as i64)];
+    // The last one counts with that bit alone.
+    let count = if set & MOUNT_ATTR_IDMAP == 0 { 5 } else { 6 };
+    told(result, Call::MountSetattr, &arguments[..count])
 }
 
 /// mount(2) with MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, and MS_REC.
@@ -51,5 +59,7 @@ pub fn set_propagation(path: &CStr, flags: u64) -> Result<(), Failure> {
     let none = std::ptr::null();
     // SAFETY: `path` is a C string; with these flags the kernel looks at no other argument.
     let result = unsafe { libc::mount(none, path.as_ptr(), none, flags, std::ptr::null()) };
-    if result == 0 { Ok(()) } else { Err(Call::Mount.failed(last_errno())) }
+    let null = Arg::Word("NULL");
+    let arguments = [null, Arg::Text(path.to_bytes()), null, Arg::Bits(Bits::Propagation, flags), null];
+    told(result.into(), Call::Mount, &arguments)
 }

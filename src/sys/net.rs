@@ -1,11 +1,12 @@
 //! The one thing that a new network namespace needs: its loopback device up (netdevice(7)).
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::call::{Call, CallResult, Failure};
-use super::clone::last_errno;
+use super::process::told;
+use super::witness::Arg;
 
 /// Brings the device `name` of this network namespace up (SIOCSIFFLAGS with IFF_UP).
 pub fn bring_up(name: &[u8]) -> Result<(), Failure> {
@@ -18,5 +19,9 @@ pub fn bring_up(name: &[u8]) -> Result<(), Failure> {
     request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
     // SAFETY: the request reads an ifreq, which `request` is, and keeps no pointer to it.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
-    if result == 0 { Ok(()) } else { Err(Call::Ioctl.failed(last_errno())) }
+    told(
+        result.into(),
+        Call::Ioctl,
+        &[Arg::Fd(socket.as_fd()), Arg::Word("SIOCSIFFLAGS"), Arg::Text(name), Arg::Word("IFF_UP")],
+    )
 }

@@ -6,11 +6,18 @@ use std::process::Command;
 
 use rustix::io::Errno;
 
-use super::call::{Call, Failure};
+use super::call::{Call, CallResult, Failure};
 use super::clone::last_errno;
+use super::witness::{Arg, Bits};
 
 fn check(result: libc::c_long, call: Call) -> Result<(), Failure> {
     if result == -1 { Err(call.failed(last_errno())) } else { Ok(()) }
+}
+
+/// As [`check`], of a call that changes something.
+pub(super) fn told(result: libc::c_long, call: Call, arguments: &[Arg<'_>]) -> Result<(), Failure> {
+    let result = if result == -1 { Err(last_errno()) } else { Ok(result) };
+    result.told(call, arguments).map(drop)
 }
 
 /// Unblocks all signals and gives SIGPIPE, which Rust's start-up code ignores, its default action back.
@@ -40,27 +47,36 @@ pub fn begin_unblocked(command: &mut Command) {
 /// prctl(PR_SET_DUMPABLE, 0): until execve no process of our user may trace us or look at our descriptors (proc(5)).
 pub fn hide_from_tracers() -> Result<(), Failure> {
     // SAFETY: this prctl takes numbers only.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }.into(), Call::Prctl)
+    let result = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    told(result.into(), Call::Prctl, &[Arg::Word("PR_SET_DUMPABLE"), Arg::Number(0)])
 }
 
 /// setgroups(2).
 pub fn set_groups(groups: &[u32]) -> Result<(), Failure> {
     // SAFETY: the pointer and the length are those of one slice of gid_t; the raw call changes this thread only, and
     // there is no other.
-    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }, Call::Setgroups)
+    let result = unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) };
+    told(result, Call::Setgroups, &[Arg::Number(groups.len() as i64), Arg::Word("[...]")])
 }
 
 /// personality(2).
 pub fn set_personality(domain: u32) -> Result<(), Failure> {
     // SAFETY: personality takes a number only.
-    check(unsafe { libc::personality(libc::c_ulong::from(domain)) }.into(), Call::Personality)
+    let result = unsafe { libc::personality(libc::c_ulong::from(domain)) };
+    let domain = match domain {
+        0 => Arg::Word("PER_LINUX"),
+        8 => Arg::Word("PER_LINUX32"),
+        other => Arg::Bits(Bits::Hex, other.into()),
+    };
+    told(result.into(), Call::Personality, &[domain])
 }
 
 /// prctl(PR_CAPBSET_DROP).
 pub fn drop_bounding(capability: u8) -> Result<(), Failure> {
     // SAFETY: this prctl takes numbers only.
     let result = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
-    check(result.into(), Call::Prctl)
+    let which = Arg::Bits(Bits::Capabilities, 1 << capability);
+    told(result.into(), Call::Prctl, &[Arg::Word("PR_CAPBSET_DROP"), which])
 }
 
 /// prctl(PR_CAP_AMBIENT_RAISE).
@@ -69,7 +85,8 @@ pub fn raise_ambient(capability: u8) -> Result<(), Failure> {
     // SAFETY: this prctl takes numbers only.
     let result =
         unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE as libc::c_ulong, number, 0, 0) };
-    check(result.into(), Call::Prctl)
+    let which = Arg::Bits(Bits::Capabilities, 1 << capability);
+    told(result.into(), Call::Prctl, &[Arg::Word("PR_CAP_AMBIENT"), Arg::Word("PR_CAP_AMBIENT_RAISE"), which])
 }
 
 /// The highest capability number that this kernel knows.
@@ -104,7 +121,8 @@ pub fn close_all_but(first: u32, mut keep: [Option<BorrowedFd<'_>>; 2]) -> Resul
 
 fn close_range(first: u32, last: u32) -> Result<(), Failure> {
     // SAFETY: in the child of clone3 no destructor of the parent runs, so nothing uses a closed descriptor as its own.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }, Call::CloseRange)
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    told(result, Call::CloseRange, &[Arg::Number(first.into()), Arg::Number(last.into()), Arg::Number(0)])
 }
 
 /// Whether the working directory lies below the root: getcwd(2) says `(unreachable)` of one that does not.
@@ -122,17 +140,17 @@ pub fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<(), Fail
     let result = unsafe {
         libc::syscall(libc::SYS_prlimit64, pid, resource, &raw const limit, std::ptr::null_mut::<libc::rlimit64>())
     };
-    check(result, Call::Prlimit)
+    let (pid, resource) = (Arg::Number(pid.into()), Arg::Number(resource.into()));
+    told(result, Call::Prlimit, &[pid, resource, Arg::Number(soft as i64), Arg::Number(hard as i64)])
 }
 
 /// pidfd_send_signal(2); `signal` is 0 (is it there?) to 64.
 pub fn send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     let info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo asks the kernel to make one, as kill(2) does.
-    match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) } {
-        0 => Ok(()),
-        _ => Err(last_errno()),
-    }
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
+    let arguments = [Arg::Fd(pidfd), Arg::Number(signal.into())];
+    told(result, Call::PidfdSendSignal, &arguments).map_err(|failure| failure.errno)
 }
 
 /// Waits for a child of ours to end, and says how a shell would: its exit status, or 128 + the signal that ended it.

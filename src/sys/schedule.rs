@@ -1,13 +1,15 @@
 //! Calls about when and where a process runs: sched_setaffinity(2), sched_setattr(2), ioprio_set(2).
 
 use super::call::{Call, Failure};
-use super::clone::last_errno;
+use super::process::told;
+use super::witness::{Arg, Bits};
 
 /// Lets the calling process run on the CPUs whose bits are set, lowest first.
 pub fn set_cpu_affinity(mask: &[u64]) -> Result<(), Failure> {
     // SAFETY: the pointer and the size in bytes are those of one slice; pid 0 is the caller.
     let result = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(mask), mask.as_ptr()) };
-    if result == -1 { Err(Call::SchedSetaffinity.failed(last_errno())) } else { Ok(()) }
+    let first = Arg::Bits(Bits::Hex, mask.first().copied().unwrap_or(0));
+    told(result, Call::SchedSetaffinity, &[Arg::Number(0), Arg::Number(size_of_val(mask) as i64), first])
 }
 
 /// struct sched_attr of sched_setattr(2), as far as SCHED_ATTR_SIZE_VER0.
@@ -37,7 +39,8 @@ pub fn set_scheduler(pid: i32, mut attributes: SchedAttr) -> Result<(), Failure>
     attributes.size = size_of::<SchedAttr>() as u32;
     // SAFETY: `attributes` is a valid sched_attr of the size that it states, and outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attributes, 0) };
-    if result == -1 { Err(Call::SchedSetattr.failed(last_errno())) } else { Ok(()) }
+    let policy = Arg::Number(attributes.policy.into());
+    told(result, Call::SchedSetattr, &[Arg::Number(pid.into()), policy, Arg::Number(attributes.nice.into())])
 }
 
 /// Ranks the input and output of process `pid`: `class` is 1 (realtime) to 3 (idle), `level` 0 to 7.
@@ -48,5 +51,6 @@ pub fn set_io_priority(pid: i32, class: u32, level: u8) -> Result<(), Failure> {
     let result = unsafe {
         libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, class << IOPRIO_CLASS_SHIFT | u32::from(level))
     };
-    if result == -1 { Err(Call::IoprioSet.failed(last_errno())) } else { Ok(()) }
+    let value = Arg::Bits(Bits::Hex, u64::from(class << IOPRIO_CLASS_SHIFT | u32::from(level)));
+    told(result, Call::IoprioSet, &[Arg::Word("IOPRIO_WHO_PROCESS"), Arg::Number(pid.into()), value])
 }

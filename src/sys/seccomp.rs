@@ -4,6 +4,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::call::{Call, Failure};
 use super::clone::last_errno;
+use super::witness::{self, Arg, Bits, Outcome};
 
 /// struct sock_fprog of linux/filter.h.
 #[repr(C)]
@@ -26,6 +27,9 @@ pub fn load_seccomp_filter(instructions: &[[u8; 8]], flags: u32) -> Result<Optio
     // SAFETY: `program` has the layout of struct sock_fprog; it and the `length` instructions that it points to, eight
     // bytes each as struct sock_filter, outlive the call, which only reads them.
     let result = unsafe { libc::syscall(libc::SYS_seccomp, mode, flags_word, &raw const program) };
+    let outcome = if result == -1 { Outcome::Failed(last_errno()) } else { Outcome::Returned(result) };
+    let (mode, count) = (Arg::Word("SECCOMP_SET_MODE_FILTER"), Arg::Number(length.into()));
+    witness::tell(Call::Seccomp, &[mode, Arg::Bits(Bits::Seccomp, flags.into()), count], outcome);
     match result {
         -1 => Err(Call::Seccomp.failed(last_errno())),
         // SAFETY: with this flag the result is a descriptor that the kernel just made for us.

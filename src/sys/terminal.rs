@@ -6,15 +6,16 @@ use rustix::termios::{OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, t
 
 use super::call::{Call, CallResult, Failure};
 use super::clone::last_errno;
+use super::process::told;
+use super::witness::Arg;
 
 /// Unlocks the pseudo terminal of `master` and opens its other side by TIOCGPTPEER, which looks up no path that a
 /// container could have replaced.
 pub fn open_peer(master: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     let unlocked: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads one int.
-    if unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked) } == -1 {
-        return Err(Call::Ioctl.failed(last_errno()));
-    }
+    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked) };
+    told(result.into(), Call::Ioctl, &[Arg::Fd(master), Arg::Word("TIOCSPTLCK"), Arg::Word("[0]")])?;
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes open flags as a number and returns a new descriptor.
     match unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) } {
@@ -27,16 +28,15 @@ pub fn open_peer(master: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
 /// Makes `terminal` the controlling terminal of our session (TIOCSCTTY).
 pub fn set_controlling(terminal: BorrowedFd<'_>) -> Result<(), Failure> {
     // SAFETY: TIOCSCTTY takes a number.
-    match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) } {
-        -1 => Err(Call::Ioctl.failed(last_errno())),
-        _ => Ok(()),
-    }
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
+    told(result.into(), Call::Ioctl, &[Arg::Fd(terminal), Arg::Word("TIOCSCTTY"), Arg::Number(0)])
 }
 
 /// Sets the size of a terminal, in rows and columns.
 pub fn set_window_size(terminal: BorrowedFd<'_>, (rows, columns): (u16, u16)) -> Result<(), Failure> {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(terminal, size).of(Call::Ioctl)
+    let (rows, columns) = (Arg::Number(rows.into()), Arg::Number(columns.into()));
+    tcsetwinsize(terminal, size).told(Call::Ioctl, &[Arg::Fd(terminal), Arg::Word("TIOCSWINSZ"), rows, columns])
 }
 
 /// Rows and columns of a terminal; none where `terminal` is not one.

@@ -17,6 +17,7 @@ mod equivalence;
 mod events;
 mod exec;
 mod guided;
+mod honest;
 mod hooks;
 mod image;
 #[path = "../image/build.rs"]

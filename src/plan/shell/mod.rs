@@ -9,6 +9,7 @@
 //! * That shell works in the rootfs directory with the host's commands, which pivot_root(2) would take away from it. So
 //!   the root is swapped at the very end, by the shell outside, while the process waits with its power given away.
 
+mod alone;
 mod host;
 mod init;
 mod inside;
@@ -21,6 +22,7 @@ mod quote;
 use super::step::{InitStep, Plan};
 use super::story::Numbered;
 use super::text::{printable, text, wrapped};
+pub use alone::Alone;
 use quote::word;
 
 /// How a shell does a step.

@@ -9,7 +9,8 @@ use rustix::process::{Pid, Signal, kill_process_group, setpgid};
 
 use super::super::wire::{HookEnd, Message};
 use crate::plan::{Hook, HookKind};
-use crate::sys::{self, CStringArray, Call, CallResult, Failure};
+use crate::sys::witness::{self, Who};
+use crate::sys::{self, Arg, CStringArray, Call, CallResult, Failure};
 
 /// What hooks read and write.
 #[derive(Default)]
@@ -39,7 +40,7 @@ pub(super) fn await_hooks(sync: BorrowedFd<'_>, files: &mut Files) -> Result<(),
 pub(super) fn run(
     kind: HookKind,
     hook: &Hook,
-    (args, env): &(CStringArray<'_>, CStringArray<'_>),
+    arrays: &(CStringArray<'_>, CStringArray<'_>),
     files: &Files,
 ) -> Result<HookEnd, Failure> {
     let state = if kind < HookKind::StartContainer { &files.creating } else { &files.created };
@@ -48,16 +49,32 @@ pub(super) fn run(
     seek(state, SeekFrom::Start(0)).of(Call::Lseek)?;
     ftruncate(output, 0).of(Call::Write)?;
     seek(output, SeekFrom::Start(0)).of(Call::Lseek)?;
-    let child = sys::spawn(0, None, || become_hook(hook, args, env, state, output))?;
+    run_with(Who::Hook, hook, arrays, state, output)
+}
+
+/// The same with these files, told as done by `who`.
+pub(in crate::runtime) fn run_with(
+    who: Who,
+    hook: &Hook,
+    (args, env): &(CStringArray<'_>, CStringArray<'_>),
+    state: &OwnedFd,
+    output: &OwnedFd,
+) -> Result<HookEnd, Failure> {
+    let child = sys::spawn(0, None, || {
+        witness::i_am(who);
+        become_hook(hook, args, env, state, output)
+    })?;
     wait(child.pid, child.pidfd.as_fd(), hook.timeout)
 }
 
 /// 127 and 126 as a shell says that there is no such program, or none that it may run.
 fn become_hook(hook: &Hook, args: &CStringArray<'_>, env: &CStringArray<'_>, state: &OwnedFd, output: &OwnedFd) -> i32 {
+    let onto = |number| [Arg::Fd(if number == 0 { state.as_fd() } else { output.as_fd() }), Arg::Number(number)];
     let prepared = setpgid(None, None)
-        .and_then(|()| rustix::stdio::dup2_stdin(state))
-        .and_then(|()| rustix::stdio::dup2_stdout(output))
-        .and_then(|()| rustix::stdio::dup2_stderr(output));
+        .told(Call::Setpgid, &[Arg::Number(0), Arg::Number(0)])
+        .and_then(|()| rustix::stdio::dup2_stdin(state).told(Call::Dup2, &onto(0)))
+        .and_then(|()| rustix::stdio::dup2_stdout(output).told(Call::Dup2, &onto(1)))
+        .and_then(|()| rustix::stdio::dup2_stderr(output).told(Call::Dup2, &onto(2)));
     if prepared.is_err() || sys::close_all_but(3, [None, None]).is_err() {
         return 126;
     }

@@ -19,9 +19,12 @@ use rustix::mount::UnmountFlags;
 use rustix::process::{chdir, pivot_root, setsid};
 use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
+pub(super) use hook::run_with as run_hook;
+
 use super::wire::{HookEnd, Message};
-use crate::plan::{InitStep, Planned, RootfsPath};
-use crate::sys::{self, CStringArray, Call, CallResult, Failure};
+use crate::plan::{InitStep, Lane, Planned, RootfsPath};
+use crate::sys::witness::{self, Who};
+use crate::sys::{self, Arg, Bits, CStringArray, Call, CallResult, Failure};
 
 /// What the process has beside its steps.
 pub(super) struct Wires<'a> {
@@ -39,6 +42,17 @@ pub(super) struct Wires<'a> {
     pub hooks: &'a [(CStringArray<'a>, CStringArray<'a>)],
     /// The first process of the container whose namespaces are joined, as a pidfd.
     pub target: Option<BorrowedFd<'a>>,
+    /// The numbers of the first steps in between and of the process itself.
+    pub first: First,
+}
+
+/// What the steps of a lane are counted from.
+#[derive(Clone, Copy)]
+pub(super) struct First {
+    /// Of the process in between.
+    pub between: usize,
+    /// Of the process itself.
+    pub init: usize,
 }
 
 /// What the process gets hold of on the way.
@@ -52,6 +66,8 @@ struct Held {
     hooks_run: usize,
     /// Where the filter's notifications come, until somebody else has it too.
     notifications: Option<OwnedFd>,
+    /// Which of the program's candidates was the first to be there.
+    found: usize,
 }
 
 /// Why the process cannot go on.
@@ -80,13 +96,18 @@ pub(super) fn run_between(
         let _ = Message::Failed { between: true, step, failure }.send(wires.sync, None);
         1
     };
+    witness::i_am(Who::Between);
     for (index, planned) in between.iter().enumerate() {
-        match one_step(&planned.step, index as u32, wires, &mut Held::default()) {
+        witness::begin(Lane::Between as u8, index as u32, wires.first.between + index);
+        let done = one_step(&planned.step, index as u32, wires, &mut Held::default());
+        witness::end(done.is_err());
+        match done {
             Ok(()) => {}
             Err(Stop::Failed(failure)) => return failed(index as u32, failure),
             Err(Stop::Hook(_)) => return 1,
         }
     }
+    witness::begin(Lane::Clone as u8, 0, wires.first.init - 1);
     match sys::spawn_sibling(namespaces, || run(steps, wires)) {
         Ok(born) => {
             let told = Message::Born { pid: born.pid }.send(wires.sync, Some(born.pidfd.as_fd()));
@@ -98,6 +119,7 @@ pub(super) fn run_between(
 
 /// Does all steps. Comes back only where one failed, with the exit status for it.
 pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
+    witness::i_am(Who::Process);
     let mut held = Held::default();
     for (index, planned) in steps.iter().enumerate() {
         // Not before the first step, which closes what came with us: the other end of our socket is among it, and while we
@@ -106,7 +128,10 @@ pub(super) fn run(steps: &[Planned<InitStep>], wires: &Wires<'_>) -> i32 {
             return 1;
         }
         let step = index as u32;
-        let (message, written) = match one_step(&planned.step, step, wires, &mut held) {
+        witness::begin(Lane::Init as u8, step, wires.first.init + index);
+        let done = one_step(&planned.step, step, wires, &mut held);
+        witness::end(done.is_err());
+        let (message, written) = match done {
             Ok(()) => continue,
             Err(Stop::Failed(failure)) => (Message::Failed { between: false, step, failure }, None),
             Err(Stop::Hook(end)) => {
@@ -133,6 +158,14 @@ fn one_step(step: &InitStep, number: u32, wires: &Wires<'_>, held: &mut Held) ->
             Ok(())
         }
         InitStep::AwaitHooks => Ok(hook::await_hooks(wires.sync, &mut held.files)?),
+        InitStep::FindExecutable { candidates } => {
+            held.found = program::find_executable(candidates)?;
+            Ok(())
+        }
+        // Those before it were not there: to try them is to fail.
+        InitStep::Execute { candidates, .. } => {
+            Err(program::execute(&candidates[held.found..], wires.args, wires.env).into())
+        }
         InitStep::RunHook { kind, hook } => {
             let arrays = &wires.hooks[held.hooks_run];
             held.hooks_run += 1;
@@ -159,7 +192,9 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
         InitStep::AwaitStart
         | InitStep::AwaitHooks
         | InitStep::RunHook { .. }
-        | InitStep::LoadSeccomp { listener: Some(_), .. } => Ok(()),
+        | InitStep::LoadSeccomp { listener: Some(_), .. }
+        | InitStep::FindExecutable { .. }
+        | InitStep::Execute { .. } => Ok(()),
         InitStep::HideFromTracers => sys::hide_from_tracers(),
         InitStep::JoinNamespace { namespace, path } => namespace::join(path, *namespace),
         InitStep::JoinContainer { namespaces, .. } => match wires.target {
@@ -173,7 +208,7 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
         InitStep::SetLabel { kind, text } => namespace::set_label(*kind, text),
         InitStep::SetOomScoreAdj { value } => namespace::write_file(c"/proc/self/oom_score_adj", value.to_bytes()),
         InitStep::BecomeRoot => become_root(),
-        InitStep::NewSession => setsid().map(drop).of(Call::Setsid),
+        InitStep::NewSession => setsid().told(Call::Setsid, &[]).map(drop),
         InitStep::SetPersonality { domain } => sys::set_personality(*domain),
         InitStep::Unshare { namespaces } => unshare(*namespaces),
         InitStep::SetPropagation { path, flags } => sys::set_propagation(path, *flags),
@@ -194,8 +229,12 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
         InitStep::CopyUp { target } => copy_up::copy_up(target),
         InitStep::PivotRoot => swap_root(),
         InitStep::ChangeRoot { path } => change_root(path),
-        InitStep::SetHostname { name } => rustix::system::sethostname(name.to_bytes()).of(Call::Sethostname),
-        InitStep::SetDomainname { name } => rustix::system::setdomainname(name.to_bytes()).of(Call::Setdomainname),
+        InitStep::SetHostname { name } => {
+            rustix::system::sethostname(name.to_bytes()).told(Call::Sethostname, &[Arg::Text(name.to_bytes())])
+        }
+        InitStep::SetDomainname { name } => {
+            rustix::system::setdomainname(name.to_bytes()).told(Call::Setdomainname, &[Arg::Text(name.to_bytes())])
+        }
         InitStep::BringLoopbackUp { device } => sys::bring_up(device.to_bytes()),
         InitStep::OpenTerminal { multiplexer, console, size } => {
             open_terminal(wires.sync, multiplexer, console.as_ref(), *size)
@@ -203,22 +242,24 @@ fn plain_step(step: &InitStep, wires: &Wires<'_>) -> Result<(), Failure> {
         InitStep::ReadonlyPath { path, recursive, attributes } => view::readonly_path(path, *recursive, attributes),
         InitStep::MaskPath { path, empty, null, device } => view::mask_path(path, empty, null, *device),
         InitStep::ChangeDirectory { target } => program::change_directory(target),
-        InitStep::FindExecutable { candidates } => program::find_executable(candidates),
         InitStep::SetUmask { mask } => {
-            rustix::process::umask(rustix::fs::Mode::from_raw_mode(*mask));
-            Ok(())
+            let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(*mask));
+            Ok(i64::from(before.as_raw_mode())).told(Call::Umask, &[Arg::Mode(*mask)]).map(drop)
         }
         InitStep::DropBounding { drop } => drop.iter().try_for_each(|capability| sys::drop_bounding(*capability)),
         InitStep::SwitchUser { uid, gid, groups } => program::switch_user(*uid, *gid, groups.as_deref()),
         InitStep::SetCapabilities { effective, permitted, inheritable, ambient } => {
             program::set_capabilities(*effective, *permitted, *inheritable, *ambient)
         }
-        InitStep::NoNewPrivileges => rustix::thread::set_no_new_privs(true).of(Call::Prctl),
+        InitStep::NoNewPrivileges => {
+            let told = [Arg::Word("PR_SET_NO_NEW_PRIVS"), Arg::Number(1)];
+            rustix::thread::set_no_new_privs(true).told(Call::Prctl, &told)
+        }
         InitStep::CloseDescriptors { from } => sys::close_all_but(*from, [Some(wires.sync), wires.start]),
         InitStep::LoadSeccomp { program, flags, listener: None } => {
+            witness::go_blind();
             sys::load_seccomp_filter(&program.instructions, *flags).map(drop)
         }
-        InitStep::Execute { candidates, .. } => Err(program::execute(candidates, wires.args, wires.env)),
     }
 }
 
@@ -232,26 +273,29 @@ fn wait_for_go(socket: BorrowedFd<'_>) -> Result<(), Failure> {
 
 fn become_root() -> Result<(), Failure> {
     let (gid, uid) = (rustix::process::Gid::ROOT, rustix::process::Uid::ROOT);
-    set_thread_res_gid(gid, gid, gid).of(Call::Setresgid)?;
-    set_thread_res_uid(uid, uid, uid).of(Call::Setresuid)
+    let zero = [Arg::Number(0); 3];
+    set_thread_res_gid(gid, gid, gid).told(Call::Setresgid, &zero)?;
+    set_thread_res_uid(uid, uid, uid).told(Call::Setresuid, &zero)
 }
 
 fn unshare(namespaces: u64) -> Result<(), Failure> {
     let flags = nix::sched::CloneFlags::from_bits_retain(namespaces as i32);
-    nix::sched::unshare(flags).map_err(|errno| Call::Unshare.failed(Errno::from_raw_os_error(errno as i32)))
+    let result = nix::sched::unshare(flags).map_err(|errno| Errno::from_raw_os_error(errno as i32));
+    result.told(Call::Unshare, &[Arg::Bits(Bits::Namespaces, namespaces)])
 }
 
 /// pivot_root(2), section NOTES: with "." twice the old root lies over the new one, and is unmounted from there.
 fn swap_root() -> Result<(), Failure> {
-    pivot_root(c".", c".").of(Call::PivotRoot)?;
-    rustix::mount::unmount(c".", UnmountFlags::DETACH).of(Call::Umount2)?;
-    chdir(c"/").of(Call::Chdir)
+    let here = Arg::Text(b".");
+    pivot_root(c".", c".").told(Call::PivotRoot, &[here, here])?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH).told(Call::Umount2, &[here, Arg::Word("MNT_DETACH")])?;
+    chdir(c"/").told(Call::Chdir, &[Arg::Text(b"/")])
 }
 
 /// The working directory goes along: whoever kept one outside would have a way out.
 fn change_root(path: &CStr) -> Result<(), Failure> {
-    rustix::process::chroot(path).of(Call::Chroot)?;
-    chdir(c"/").of(Call::Chdir)
+    rustix::process::chroot(path).told(Call::Chroot, &[Arg::Text(path.to_bytes())])?;
+    chdir(c"/").told(Call::Chdir, &[Arg::Text(b"/")])
 }
 
 /// Tells the parent that all is ready, and comes back when the container is started. From then on a failure is told to
@@ -294,7 +338,7 @@ fn open_terminal(
         view::show_terminal(terminal.as_fd(), console)?;
     }
     sys::set_controlling(terminal.as_fd())?;
-    rustix::stdio::dup2_stdin(&terminal).of(Call::Dup3)?;
-    rustix::stdio::dup2_stdout(&terminal).of(Call::Dup3)?;
-    rustix::stdio::dup2_stderr(&terminal).of(Call::Dup3)
+    rustix::stdio::dup2_stdin(&terminal).told(Call::Dup2, &[Arg::Fd(terminal.as_fd()), Arg::Number(0)])?;
+    rustix::stdio::dup2_stdout(&terminal).told(Call::Dup2, &[Arg::Fd(terminal.as_fd()), Arg::Number(1)])?;
+    rustix::stdio::dup2_stderr(&terminal).told(Call::Dup2, &[Arg::Fd(terminal.as_fd()), Arg::Number(2)])
 }

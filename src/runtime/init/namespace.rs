@@ -7,7 +7,7 @@ use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, openat};
 use rustix::io::Errno;
 
 use crate::plan::{LabelKind, uapi};
-use crate::sys::{Call, CallResult, Failure};
+use crate::sys::{Arg, Bits, Call, CallResult, Failure};
 
 /// setns(2) refuses a file of another kind than `namespace` with EINVAL.
 pub(super) fn join(path: &CStr, namespace: u64) -> Result<(), Failure> {
@@ -31,7 +31,8 @@ fn has_proc() -> Result<(), Failure> {
 /// setns(2) with a namespace's file, or with a pidfd and all namespaces of that process that are wanted.
 pub(super) fn set(file: BorrowedFd<'_>, namespaces: u64) -> Result<(), Failure> {
     let flags = nix::sched::CloneFlags::from_bits_retain(namespaces as i32);
-    nix::sched::setns(file, flags).map_err(|errno| Call::Setns.failed(Errno::from_raw_os_error(errno as i32)))
+    let result = nix::sched::setns(file, flags).map_err(|errno| Errno::from_raw_os_error(errno as i32));
+    result.told(Call::Setns, &[Arg::Fd(file), Arg::Bits(Bits::Namespaces, namespaces)])
 }
 
 pub(super) fn new_time(offsets: &CStr) -> Result<(), Failure> {
@@ -59,5 +60,6 @@ pub(super) fn set_label(kind: LabelKind, text: &CStr) -> Result<(), Failure> {
 /// One write(2), as files of /proc want it.
 pub(super) fn write_file(path: &CStr, bytes: &[u8]) -> Result<(), Failure> {
     let file = openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).of(Call::Openat)?;
-    rustix::io::write(&file, bytes).map(drop).of(Call::Write)
+    let told = [Arg::File(file.as_fd(), path.to_bytes()), Arg::Text(bytes)];
+    rustix::io::write(&file, bytes).told(Call::Write, &told).map(drop)
 }

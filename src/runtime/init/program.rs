@@ -13,12 +13,12 @@ use rustix::thread::{
 
 use super::super::wire::Message;
 use crate::plan::RootfsPath;
-use crate::sys::{self, CStringArray, Call, CallResult, Failure};
+use crate::sys::{self, Arg, Bits, CStringArray, Call, CallResult, Failure, witness};
 
 /// The root is the container's by now, and the path is relative to it.
 pub(super) fn change_directory(target: &RootfsPath) -> Result<(), Failure> {
-    chdir(c"/").of(Call::Chdir)?;
-    chdir(target.path.as_c_str()).of(Call::Chdir)?;
+    chdir(c"/").told(Call::Chdir, &[Arg::Text(b"/")])?;
+    chdir(target.path.as_c_str()).told(Call::Chdir, &[Arg::Text(target.path.to_bytes())])?;
     // A descriptor of the host's that leaked in could be reached as /proc/self/fd/N (CVE-2024-21626).
     match sys::cwd_is_reachable()? {
         true => Ok(()),
@@ -41,14 +41,15 @@ pub(super) fn set_cpu_affinity(mask: &[u64]) -> Result<(), Failure> {
 }
 
 pub(super) fn switch_user(uid: u32, gid: u32, groups: Option<&[u32]>) -> Result<(), Failure> {
-    set_keep_capabilities(true).of(Call::Prctl)?;
+    set_keep_capabilities(true).told(Call::Prctl, &[Arg::Word("PR_SET_KEEPCAPS"), Arg::Number(1)])?;
     if let Some(groups) = groups {
         sys::set_groups(groups)?;
     }
+    let (told_gid, told_uid) = ([Arg::Number(gid.into()); 3], [Arg::Number(uid.into()); 3]);
     let (gid, uid) = (Gid::from_raw(gid), Uid::from_raw(uid));
-    set_thread_res_gid(gid, gid, gid).of(Call::Setresgid)?;
-    set_thread_res_uid(uid, uid, uid).of(Call::Setresuid)?;
-    set_keep_capabilities(false).of(Call::Prctl)
+    set_thread_res_gid(gid, gid, gid).told(Call::Setresgid, &told_gid)?;
+    set_thread_res_uid(uid, uid, uid).told(Call::Setresuid, &told_uid)?;
+    set_keep_capabilities(false).told(Call::Prctl, &[Arg::Word("PR_SET_KEEPCAPS"), Arg::Number(0)])
 }
 
 pub(super) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64, ambient: u64) -> Result<(), Failure> {
@@ -57,7 +58,8 @@ pub(super) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64,
         permitted: CapabilitySet::from_bits_retain(permitted),
         inheritable: CapabilitySet::from_bits_retain(inheritable),
     };
-    capset(None, sets).of(Call::Capset)?;
+    let told = [effective, permitted, inheritable].map(|set| Arg::Bits(Bits::Capabilities, set));
+    capset(None, sets).told(Call::Capset, &told)?;
     // capset(2) has lowered the ambient set to what is still permitted and inheritable: only raising is left.
     (0..64_u8).filter(|number| ambient & (1 << number) != 0).try_for_each(sys::raise_ambient)
 }
@@ -70,6 +72,7 @@ pub(super) fn load_notifying_filter(
     instructions: &[[u8; 8]],
     flags: u32,
 ) -> Result<OwnedFd, Failure> {
+    witness::go_blind();
     let free = fcntl_dupfd_cloexec(sync, 0).of(Call::Fcntl)?;
     let number = free.as_raw_fd();
     drop(free);
@@ -78,11 +81,11 @@ pub(super) fn load_notifying_filter(
 }
 
 /// The first candidate that is an executable file decides; else the most telling error.
-pub(super) fn find_executable(candidates: &[CString]) -> Result<(), Failure> {
+pub(super) fn find_executable(candidates: &[CString]) -> Result<usize, Failure> {
     let mut worst = Errno::NOENT;
-    for candidate in candidates {
+    for (index, candidate) in candidates.iter().enumerate() {
         match executable(candidate) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(index),
             Err(Errno::NOENT) => {}
             Err(errno) => worst = errno,
         }

@@ -15,7 +15,7 @@ use rustix::mount::{
 use rustix::process::{Gid, Uid, fchdir};
 
 use crate::plan::{Filesystem, FsParameter, MountAttributes, RootfsPath};
-use crate::sys::{self, Call, CallResult, Failure};
+use crate::sys::{self, Arg, Bits, Call, CallResult, Failure};
 
 pub(super) const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
@@ -24,7 +24,7 @@ pub(super) fn enter_rootfs(path: &CStr, recursive: bool) -> Result<(), Failure> 
     let place = openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
         .of(Call::Openat2)?;
     put_mount(&tree, &place)?;
-    fchdir(&tree).of(Call::Fchdir)
+    fchdir(&tree).told(Call::Fchdir, &[Arg::File(tree.as_fd(), path.to_bytes())])
 }
 
 pub(super) fn mount_filesystem(new: &Filesystem, target: &RootfsPath, no_symlinks: bool) -> Result<(), Failure> {
@@ -89,9 +89,11 @@ pub(super) fn change_mount(
     let place = open_path(&target.path, ResolveFlags::empty())?;
     if !parameters.is_empty() {
         let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
-        let context = fspick(&place, c"", flags).of(Call::Fspick)?;
+        let told = [Arg::Fd(place.as_fd()), Arg::Text(b""), Arg::Word("FSPICK_CLOEXEC|FSPICK_EMPTY_PATH")];
+        let context = fspick(&place, c"", flags).told(Call::Fspick, &told)?;
         configure(&context, parameters)?;
-        fsconfig_reconfigure(&context).of(Call::Fsconfig)?;
+        let told = [Arg::Fd(context.as_fd()), Arg::Word("FSCONFIG_CMD_RECONFIGURE")];
+        fsconfig_reconfigure(&context).told(Call::Fsconfig, &told)?;
     }
     set_attributes(&place, attributes)
 }
@@ -105,30 +107,34 @@ pub(super) fn make_device(
     let (parent, name) = open_parent(target)?;
     let device = rustix::fs::makedev(major, minor);
     let kind = FileType::from_raw_mode(mode);
-    match mknodat(&parent, name, kind, Mode::from_raw_mode(mode), device) {
+    let node = [Arg::Number(major.into()), Arg::Number(minor.into())];
+    let told = [Arg::Fd(parent.as_fd()), Arg::Text(name.to_bytes()), Arg::Mode(mode), node[0], node[1]];
+    match mknodat(&parent, name, kind, Mode::from_raw_mode(mode), device).told(Call::Mknodat, &told) {
         Ok(()) => {}
         // Left by an earlier start in a rootfs without a /dev of its own: the same device will do, another will not.
-        Err(Errno::EXIST) => {
+        Err(failure @ Failure { errno: Errno::EXIST, .. }) => {
             let there = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).of(Call::Fstat)?;
             if file_type(&there) != kind || there.st_rdev != device {
-                return Err(Call::Mknodat.failed(Errno::EXIST));
+                return Err(failure);
             }
         }
-        Err(errno) => return Err(Call::Mknodat.failed(errno)),
+        Err(failure) => return Err(failure),
     }
     if (uid, gid) == (0, 0) {
         return Ok(());
     }
+    let told = [told[0], told[1], Arg::Number(uid.into()), Arg::Number(gid.into()), Arg::Word("AT_SYMLINK_NOFOLLOW")];
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).of(Call::Fchownat)
+    chownat(&parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).told(Call::Fchownat, &told)
 }
 
 pub(super) fn make_symlink(text: &CStr, target: &RootfsPath) -> Result<(), Failure> {
     let (parent, name) = open_parent(target)?;
-    match symlinkat(text, &parent, name) {
+    let told = [Arg::Text(text.to_bytes()), Arg::Fd(parent.as_fd()), Arg::Text(name.to_bytes())];
+    match symlinkat(text, &parent, name).told(Call::Symlinkat, &told) {
         // What the image has put there is the image's business.
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(Call::Symlinkat.failed(errno)),
+        Ok(()) | Err(Failure { errno: Errno::EXIST, .. }) => Ok(()),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -182,21 +188,31 @@ pub(super) fn show_terminal(terminal: BorrowedFd<'_>, console: &RootfsPath) -> R
 
 /// A file system of its own, mounted nowhere yet.
 fn new_mount(new: &Filesystem) -> Result<OwnedFd, Failure> {
-    let context = fsopen(new.fstype.as_c_str(), FsOpenFlags::FSOPEN_CLOEXEC).of(Call::Fsopen)?;
-    fsconfig_set_string(&context, c"source", new.source.as_c_str()).of(Call::Fsconfig)?;
+    let cloexec = Arg::Word("FSOPEN_CLOEXEC");
+    let context = fsopen(new.fstype.as_c_str(), FsOpenFlags::FSOPEN_CLOEXEC)
+        .told(Call::Fsopen, &[Arg::Text(new.fstype.to_bytes()), cloexec])?;
+    set_string(&context, c"source", &new.source)?;
     configure(&context, &new.parameters)?;
-    fsconfig_create(&context).of(Call::Fsconfig)?;
+    let context_told = Arg::Fd(context.as_fd());
+    fsconfig_create(&context).told(Call::Fsconfig, &[context_told, Arg::Word("FSCONFIG_CMD_CREATE")])?;
     let flags = MountAttrFlags::from_bits_retain(new.attributes as u32);
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).of(Call::Fsmount)
+    let told = [context_told, Arg::Word("FSMOUNT_CLOEXEC"), Arg::Bits(Bits::MountAttributes, new.attributes)];
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).told(Call::Fsmount, &told)
+}
+
+fn set_string(context: &OwnedFd, key: &CStr, value: &CStr) -> Result<(), Failure> {
+    let (key_told, value_told) = (Arg::Text(key.to_bytes()), Arg::Text(value.to_bytes()));
+    let told = [Arg::Fd(context.as_fd()), Arg::Word("FSCONFIG_SET_STRING"), key_told, value_told];
+    fsconfig_set_string(context, key, value).told(Call::Fsconfig, &told)
 }
 
 fn configure(context: &OwnedFd, parameters: &[FsParameter]) -> Result<(), Failure> {
-    parameters.iter().try_for_each(|parameter| {
-        match parameter {
-            FsParameter::Flag(flag) => fsconfig_set_flag(context, flag.as_c_str()),
-            FsParameter::Value(key, value) => fsconfig_set_string(context, key.as_c_str(), value.as_c_str()),
+    parameters.iter().try_for_each(|parameter| match parameter {
+        FsParameter::Flag(flag) => {
+            let told = [Arg::Fd(context.as_fd()), Arg::Word("FSCONFIG_SET_FLAG"), Arg::Text(flag.to_bytes())];
+            fsconfig_set_flag(context, flag.as_c_str()).told(Call::Fsconfig, &told)
         }
-        .of(Call::Fsconfig)
+        FsParameter::Value(key, value) => set_string(context, key, value),
     })
 }
 
@@ -210,9 +226,11 @@ fn make_file(target: &RootfsPath) -> Result<(), Failure> {
 
 fn create_file(parent: &OwnedFd, name: &CStr) -> Result<(), Failure> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    match rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)) {
-        Ok(_) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(Call::Openat.failed(errno)),
+    let how = Arg::Word("O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC");
+    let told = [Arg::Fd(parent.as_fd()), Arg::Text(name.to_bytes()), how, Arg::Mode(0o644)];
+    match rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)).told(Call::Openat, &told) {
+        Ok(_) | Err(Failure { errno: Errno::EXIST, .. }) => Ok(()),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -243,7 +261,9 @@ fn make_directories<'a>(paths: impl Iterator<Item = &'a CString>) -> Result<(), 
             Ok(_) => {}
             Err(Failure { errno: Errno::NOENT, .. }) => {
                 let parent = open_path(above, ResolveFlags::empty())?;
-                mkdirat(&parent, last_component(path), Mode::from_raw_mode(0o755)).of(Call::Mkdirat)?;
+                let name = last_component(path);
+                let told = [Arg::File(parent.as_fd(), above.to_bytes()), Arg::Text(name.to_bytes()), Arg::Mode(0o755)];
+                mkdirat(&parent, name, Mode::from_raw_mode(0o755)).told(Call::Mkdirat, &told)?;
             }
             Err(failure) => return Err(failure),
         }
@@ -276,12 +296,15 @@ pub(super) fn clone_tree(at: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Re
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.is_empty());
-    open_tree(at, path, flags).of(Call::OpenTree)
+    let told = [Arg::Fd(at), Arg::Text(path.to_bytes()), Arg::Bits(Bits::OpenTree, flags.bits().into())];
+    open_tree(at, path, flags).told(Call::OpenTree, &told)
 }
 
 fn put_mount(mount: &OwnedFd, place: &OwnedFd) -> Result<(), Failure> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mount, c"", place, c"", flags).of(Call::MoveMount)
+    let (empty, how) = (Arg::Text(b""), Arg::Word("MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_EMPTY_PATH"));
+    let told = [Arg::Fd(mount.as_fd()), empty, Arg::Fd(place.as_fd()), empty, how];
+    move_mount(mount, c"", place, c"", flags).told(Call::MoveMount, &told)
 }
 
 fn set_attributes(mount: &OwnedFd, attributes: &MountAttributes) -> Result<(), Failure> {
