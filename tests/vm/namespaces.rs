@@ -263,9 +263,9 @@ fn without_a_mount_namespace_it_has_our_mounts_and_its_own_root() {
     assert_eq!((by_plan.status, by_plan.stdout.as_str()), (0, format!("/mark\n/mark\n{ours}\n4\n").as_str()));
     assert_eq!((by_hand.status, &by_hand.stdout), (0, &by_plan.stdout), "{}", by_hand.stderr);
     machine.assert_clean();
-    // The runtime dies when the mounts are made, at its third rename(2): the record that has the process.
+    // The runtime dies when the mounts are made, at its third renameat(2): the record that has the process.
     let mut killed = Command::new("strace");
-    killed.args(["-o", "/dev/null", "-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=3"]);
+    killed.args(["-o", "/dev/null", "-e", "trace=renameat", "-e", "inject=renameat:signal=KILL:when=3"]);
     killed.arg(machine.binary()).args(["create", "--bundle", bundle.path(), "shared"]).stdin(Stdio::null());
     let ended = killed.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace");
     assert!(!ended.success(), "it was killed on its way");

@@ -293,9 +293,9 @@ fn a_process_that_nobody_could_find_does_not_go_on() {
     let machine = machine();
     let home = Home::new(&machine);
     home.does("sleep 1000");
-    // The third file that is put in place, by rename(2), is the record with the process.
+    // The third file that is put in place, by renameat(2), is the record with the process.
     let killed = home.runs(
-        "strace -o /dev/null -e trace=rename -e inject=rename:signal=KILL:when=3",
+        "strace -o /dev/null -e trace=renameat -e inject=renameat:signal=KILL:when=3",
         &["create", "--bundle", home.bundle(), "web"],
     );
     assert_eq!((killed.status, killed.stdout.as_str()), (137, ""), "{}", killed.stderr);
