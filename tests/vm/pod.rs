@@ -381,18 +381,18 @@ spec:
 fn a_pod_whose_pause_is_killed_begins_again_in_a_new_sandbox() {
     let machine = machine();
     let pods = Pods::new(&machine);
-    let pod = |name: &str, spec: &str, command: &str| {
+    let pod = |name: &str, grace: u32, spec: &str, command: &str| {
         format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n{spec}  \
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: {grace}\n{spec}  \
              volumes: [{{name: data, emptyDir: {{}}}}]\n  initContainers:\n  - {{name: setup, image: busybox, \
              command: [sh, -c, 'echo made >>/data/made'], volumeMounts: [{{name: data, mountPath: /data}}]}}\n  containers:\n  \
              - {{name: app, image: busybox, command: [sh, -c, '{command}'], volumeMounts: [{{name: data, mountPath: /data}}]}}\n---\n"
         )
     };
     let polite = "wc -l </data/made; trap \"exit 3\" TERM; while :; do sleep 0.1; done";
-    let manifest = pod("own", "", polite)
-        + &pod("joined", "  shareProcessNamespace: true\n", polite)
-        + &pod("once", "  restartPolicy: Never\n", "exec sleep 1000");
+    let manifest = pod("own", 30, "", polite)
+        + &pod("joined", 1, "  shareProcessNamespace: true\n", polite)
+        + &pod("once", 1, "  restartPolicy: Never\n", "exec sleep 1000");
     pods.runs(&manifest, &[]);
     let names = ["own", "joined", "once"];
     for name in names {
@@ -712,8 +712,8 @@ fn disk_inodes_and_process_ids_choose_the_pod_that_uses_most_of_them() {
         format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  terminationGracePeriodSeconds: 1\n  volumes: \
              [{{name: v, emptyDir: {{}}}}]\n  containers:\n  - {{name: app, image: busybox, command: [sh, -c, '{command}; touch \
-             /tmp/done; exec sleep 1000'], volumeMounts: [{{name: v, mountPath: /v}}], readinessProbe: {{periodSeconds: 1, \
-             exec: {{command: [test, -e, /tmp/done]}}}}}}\n---\n"
+             /tmp/done; exec sleep 1000'], volumeMounts: [{{name: v, mountPath: /v}}], readinessProbe: \
+             {{periodSeconds: 1, timeoutSeconds: 20, exec: {{command: [test, -e, /tmp/done]}}}}}}\n---\n"
         )
     };
     let manifest = pod("many", "sleep 1000 & sleep 1000 & sleep 1000 &")
