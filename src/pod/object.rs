@@ -73,7 +73,10 @@ pub fn read(
 
 /// What is said of running a pod goes over what is said of its cgroups, where both are of one field.
 fn once(of_cgroups: Vec<String>, of_running: Vec<String>) -> Vec<String> {
-    let field = |text: &str| text.split_once(" is not ").map(|(field, _)| field.to_string());
+    let field = |text: &str| match text.strip_prefix("unknown field ") {
+        Some(rest) => rest.split_once(": ").map(|(field, _)| field.to_string()),
+        None => text.split_once(" is not ").map(|(field, _)| field.to_string()),
+    };
     let said: Vec<_> = of_running.iter().filter_map(|text| field(text)).collect();
     let others = of_cgroups.into_iter().filter(|text| field(text).is_none_or(|field| !said.contains(&field)));
     others.chain(of_running).collect()

@@ -22,6 +22,9 @@ pub type Payload = BTreeMap<String, (Vec<u8>, u32)>;
 /// The mode of files where the manifest gives none (`defaultMode`).
 const MODE: i32 = 0o644;
 
+/// The ConfigMap with the API server's certificate that every namespace of a cluster has, and every pod that comes from one names.
+pub const OF_THE_CLUSTER: &str = "kube-root-ca.crt";
+
 /// The files of a volume; `None` for a kind of volume that is not made of files. `container` is for resources of downwardAPI.
 pub fn of_volume(volume: &api::Volume, facts: &Facts<'_>) -> Option<Result<Payload, Missing>> {
     if let Some(source) = &volume.config_map {
@@ -46,7 +49,10 @@ pub fn of_volume(volume: &api::Volume, facts: &Facts<'_>) -> Option<Result<Paylo
     let mut all = Payload::new();
     for part in source.sources.iter().flatten() {
         let files = match (&part.config_map, &part.secret, &part.downward_api) {
-            (Some(from), ..) => config_map(&from.name, from.items.as_deref(), from.optional, mode, facts),
+            (Some(from), ..) => {
+                let optional = from.optional.or((from.name == OF_THE_CLUSTER).then_some(true));
+                config_map(&from.name, from.items.as_deref(), optional, mode, facts)
+            }
             (_, Some(from), _) => secret(&from.name, from.items.as_deref(), from.optional, mode, facts),
             (.., Some(from)) => downward(from.items.as_deref().unwrap_or_default(), mode, facts),
             (None, None, None) => Ok(Payload::new()),

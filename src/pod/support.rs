@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::payload;
 use super::sysctl;
 
 /// What is to be said of a pod's fields before it is run.
@@ -270,6 +271,11 @@ impl Judge<'_> {
                 None => Verdict::Fine,
             };
         }
+        if form == "spec.volumes[].projected.sources[].configMap" && value["name"] == payload::OF_THE_CLUSTER {
+            return Verdict::LeftOut(
+                "there is no API server; the volume lacks the file, unless the manifest has the ConfigMap",
+            );
+        }
         let find =
             |list: &[(&str, &'static str)]| list.iter().find(|(known, _)| is_called(form, known)).map(|(_, why)| *why);
         match (find(REFUSED), find(PASSED), find(LEFT_OUT)) {
@@ -392,6 +398,10 @@ mod tests {
             (
                 json!({"securityContext": {"seLinuxOptions": {"type": "t"}}}),
                 "spec.securityContext.seLinuxOptions is not",
+            ),
+            (
+                json!({"volumes": [{"name": "v", "projected": {"sources": [{"configMap": {"name": "kube-root-ca.crt"}}]}}]}),
+                "spec.volumes[0].projected.sources[0].configMap is not supported: there is no API server",
             ),
             (json!({"somethingNew": 1}), "spec.somethingNew is not supported: glassbox does not"),
         ];
