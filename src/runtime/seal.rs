@@ -5,7 +5,7 @@
 //! (CVE-2019-5736). So whoever is to enter a container runs from a file that nobody can write: the same one behind a
 //! read-only mount of our own, or, where we may not mount, a sealed copy in memory.
 
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +21,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::error::RuntimeError;
 use crate::plan::uapi::MOUNT_ATTR_RDONLY;
-use crate::sys;
+use crate::sys::{self, CStringArray};
 
 const OWN: &CStr = c"/proc/self/exe";
 
@@ -48,22 +48,8 @@ pub fn seal() -> Result<(), RuntimeError> {
     if !is_sealed(&sealed).map_err(|errno| failed(errno.into()))? {
         return Err(failed(Errno::ACCESS.into()));
     }
-    let strings = |list: Vec<OsString>| -> Vec<CString> {
-        list.into_iter().filter_map(|text| CString::new(text.into_vec()).ok()).collect()
-    };
-    let args = strings(std::env::args_os().collect());
-    let env = strings(
-        std::env::vars_os()
-            .map(|(mut name, value)| {
-                name.push("=");
-                name.push(value);
-                name
-            })
-            .collect(),
-    );
-    match nix::unistd::fexecve(&sealed, &args, &env) {
-        Err(errno) => Err(failed(errno.into())),
-    }
+    let args: Vec<_> = std::env::args_os().filter_map(|word| CString::new(word.into_vec()).ok()).collect();
+    Err(failed(sys::execute_file(sealed.as_fd(), &CStringArray::new(&args)).into()))
 }
 
 /// Nobody can write it: its mount is read-only, or it is a file in memory with the seal that says so.

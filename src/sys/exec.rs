@@ -1,7 +1,8 @@
-//! execve(2) with arrays that were prepared before the clone.
+//! execve(2) with arrays that were prepared before.
 
 use std::ffi::{CStr, CString, c_char};
 use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 
@@ -32,4 +33,16 @@ pub fn execve(path: &CStr, args: &CStringArray<'_>, env: &CStringArray<'_>) -> E
     let errno = last_errno();
     witness::tell(Call::Execve, &told, Outcome::Failed(errno));
     errno
+}
+
+/// Becomes the program that `file` is, with the environment that this process has; comes back only with an error.
+pub fn execute_file(file: BorrowedFd<'_>, args: &CStringArray<'_>) -> Errno {
+    unsafe extern "C" {
+        // environ(7).
+        static environ: *const *const c_char;
+    }
+    // SAFETY: `args` ends with a null pointer and points to C strings that it borrows; so does `environ`, which nobody changes:
+    // std's set_var is unsafe, and no code of ours calls it.
+    unsafe { libc::fexecve(file.as_raw_fd(), args.pointers.as_ptr(), environ) };
+    last_errno()
 }

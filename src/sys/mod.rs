@@ -24,7 +24,7 @@ pub mod witness;
 pub use bpf::{Instruction, attach_device_filter, load_device_filter};
 pub use call::{Call, CallResult, Failure, errno_name};
 pub use clone::{Spawned, spawn, spawn_sibling};
-pub use exec::{CStringArray, execve};
+pub use exec::{CStringArray, execute_file, execve};
 pub use keyring::join_session_keyring;
 pub use mount::{mount_map_ids, mount_set_attributes, set_propagation};
 pub use net::bring_up;
