@@ -9,8 +9,14 @@ use clap::{Arg, ArgAction, Command};
 
 /// The arguments with every long option of `command` and of its verb behind two dashes, and on-off flags without a value.
 ///
-/// Of verbs, only those that are named are described: `command` may leave the others for later ([`Command::defer`]).
-pub fn normalised(given: impl IntoIterator<Item = OsString>, mut root: Command) -> Vec<OsString> {
+/// Of verbs, only those that are named are described: `command` may leave the others for later ([`Command::defer`]). Nothing is
+/// described where no word could be spelt otherwise.
+pub fn normalised(given: impl IntoIterator<Item = OsString>, command: impl FnOnce() -> Command) -> Vec<OsString> {
+    let given: Vec<OsString> = given.into_iter().collect();
+    if given.iter().all(is_plain) {
+        return given;
+    }
+    let mut root = command();
     let mut command = &mut root;
     let mut given = given.into_iter();
     let mut words: Vec<OsString> = given.next().into_iter().collect();
@@ -43,6 +49,15 @@ pub fn normalised(given: impl IntoIterator<Item = OsString>, mut root: Command) 
         }
     }
     words
+}
+
+/// Whether a word is no long option, or one as clap spells it that is told no value.
+fn is_plain(word: &OsString) -> bool {
+    match word.as_encoded_bytes() {
+        [b'-', b'-', name @ ..] => !name.contains(&b'='),
+        [b'-', _, _, ..] => false,
+        _ => true,
+    }
 }
 
 /// Whether all that follows a verb's first word is somebody else's: the program of `exec`, the options of `ps`.
@@ -88,7 +103,7 @@ mod tests {
     use crate::cli::Cli;
 
     fn of(line: &str) -> String {
-        let words = normalised(line.split(' ').map(OsString::from), Cli::command());
+        let words = normalised(line.split(' ').map(OsString::from), Cli::command);
         words.iter().map(|word| word.to_str().expect("UTF-8")).collect::<Vec<_>>().join(" ")
     }
 

@@ -35,5 +35,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         return Err(error);
     }
     log::warnings(global, bundle.config.warnings.iter().chain(&plan.left_out));
+    // The program is at its end: taking all this apart would be for nothing.
+    std::mem::forget((bundle, plan));
     Ok(ExitCode::SUCCESS)
 }

@@ -65,5 +65,7 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
     if !stays || ended.is_err() {
         voice.own(Own::Remove, || remove(global, &id, true))?;
     }
+    // The program is at its end: taking all this apart would be for nothing.
+    std::mem::forget((bundle, plan));
     Ok(ExitCode::from(ended?))
 }
