@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::error::RuntimeError;
 use crate::spec::Config;
@@ -26,12 +29,11 @@ pub struct Bundle {
 impl Bundle {
     /// Reads and checks the bundle in `directory`.
     pub fn load(directory: &Path) -> Result<Bundle, RuntimeError> {
-        let path = fs::canonicalize(directory).map_err(|cause| missing(directory, "the bundle directory", &cause))?;
+        let path = real_path(directory).map_err(|cause| missing(directory, "the bundle directory", &cause))?;
         let text = read_config(&path.join("config.json"))?;
         let config = Config::parse(&text)?;
         let root = config.spec.root().as_ref().map(|root| path.join(root.path())).unwrap_or_default();
-        let rootfs =
-            fs::canonicalize(&root).map_err(|cause| missing(&root, "the rootfs that root.path names", &cause))?;
+        let rootfs = real_path(&root).map_err(|cause| missing(&root, "the rootfs that root.path names", &cause))?;
         if !rootfs.is_dir() {
             return Err(RuntimeError::Bundle {
                 path: root,
@@ -42,6 +44,18 @@ impl Bundle {
             return Err(RuntimeError::Bundle { path: root, what: "root.path is the host's own root directory".into() });
         }
         Ok(Bundle { path, text, config, rootfs })
+    }
+}
+
+/// The absolute path without links of what `path` leads to, as the kernel names it: in one call, where realpath(3) asks for each
+/// part of it.
+fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let file = openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let named = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    // Outside of our root directory it has no name (getcwd(2), "(unreachable)").
+    match named.is_absolute() {
+        true => Ok(named),
+        false => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
