@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::peer::{Peer, timed};
+use super::peer::{Peer, succeeds_within, timed};
 use super::place::{Bundle, Place};
 
 /// Memory is counted in pages.
@@ -14,6 +14,8 @@ const PAGE: u64 = 4096;
 const ENOUGH: u64 = 16384;
 /// Starts that must all succeed: the kernel counts in batches, so that one may be luck.
 const STARTS: usize = 3;
+/// Seconds for one start, on a slow machine too: with hardly enough memory the kernel may look for more without end.
+const PATIENCE: i64 = 60;
 
 /// Bytes, for each runtime.
 pub fn measure(place: &Place, peers: &[Peer]) -> Result<Value> {
@@ -45,7 +47,7 @@ fn starts_with(place: &Place, peer: &Peer, pages: u64) -> Result<bool> {
     }
     let mut all = true;
     for _ in 0..STARTS {
-        all = all && timed(&mut peer.run(place, Bundle::Plain)).is_ok();
+        all = all && succeeds_within(&mut peer.run(place, Bundle::Plain), PATIENCE)?;
         if !peer.floor && !all {
             // One that failed may have left something.
             let _ = timed(&mut peer.delete(place, "c"));

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::place::{Bundle, Place};
 
@@ -88,6 +90,18 @@ pub fn timed(command: &mut Command) -> Result<f64> {
         bail!("{command:?}: {status}: {}", text(words)?);
     }
     Ok(took)
+}
+
+/// Whether the command ends by itself within so many seconds, with status 0. One that does not is killed.
+pub fn succeeds_within(command: &mut Command, seconds: i64) -> Result<bool> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
+    let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())?;
+    let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    if poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit))? == 0 {
+        child.kill()?;
+    }
+    Ok(child.wait()?.success())
 }
 
 fn text(mut file: File) -> Result<String> {
