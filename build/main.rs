@@ -11,6 +11,9 @@ use std::process::Command;
 /// The pause process.
 const PAUSE: &str = "src/sys/pause.rs";
 
+/// A linker script: which functions stand at the beginning of the program.
+const ORDER: &str = "build/start.ld";
+
 fn main() {
     println!("cargo::rerun-if-changed=labs");
     // Set by the Makefile. Asking git here would build everything anew after every commit.
@@ -19,6 +22,18 @@ fn main() {
     println!("cargo::rustc-env=GLASSBOX_COMMIT={}", if commit.is_empty() { "unknown" } else { &commit });
     println!("cargo::rerun-if-changed={PAUSE}");
     pause();
+    order();
+}
+
+/// Puts what a start needs of `glassbox-runtime` side by side ([`ORDER`]). GNU ld's own script is known to take it, which is
+/// what links programs for musl.
+fn order() {
+    println!("cargo::rerun-if-changed={ORDER}");
+    let is = |name: &str, value: &str| env::var_os(name).is_some_and(|found| found == value);
+    if is("CARGO_CFG_TARGET_ENV", "musl") && is("PROFILE", "release") {
+        let script = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join(ORDER);
+        println!("cargo::rustc-link-arg-bin=glassbox-runtime=-Wl,-T,{}", script.display());
+    }
 }
 
 /// Static, without the C library, and the same in debug builds: as small as it is in a release.
