@@ -5,13 +5,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::narrate::Narration;
+use super::without::Walls;
 use super::{log, output};
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan::{self, Plan};
 use crate::runtime::identity::Identity;
 use crate::runtime::{self, Bundle, Created, MAX_CONFIG, Notify, RuntimeError, Store};
-use crate::spec::ContainerId;
+use crate::spec::{ContainerId, Wall};
 
 /// Flags that `create` and `run` share, named as runc names them.
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,9 @@ pub struct Creation {
     /// Accepted from engines; processes that lose their parent are never adopted (PR_SET_CHILD_SUBREAPER)
     #[arg(long)]
     pub no_subreaper: bool,
+    /// What it lacks
+    #[command(flatten)]
+    pub walls: Walls,
     /// How it is watched
     #[command(flatten)]
     pub narration: Narration,
@@ -55,6 +59,7 @@ impl Creation {
             no_new_keyring: self.no_new_keyring,
             systemd_cgroup: global.systemd_cgroup,
             notify: notify_socket().is_some(),
+            without_pivot_root: self.walls.list.contains(&Wall::PivotRoot),
         }
     }
 
@@ -62,7 +67,7 @@ impl Creation {
     /// end: our stderr is the container's, and what we say there would be taken for its words.
     pub fn load(&self, global: &Global) -> anyhow::Result<(ContainerId, Bundle)> {
         let id = id(&self.id)?;
-        let bundle = Bundle::load(&self.bundle).map_err(told)?;
+        let bundle = self.walls.taken_from(Bundle::load(&self.bundle).map_err(told)?, global)?;
         warn(global, &of_config(&bundle.config.warnings))?;
         Ok((id, bundle))
     }

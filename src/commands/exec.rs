@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::container::{console_socket, hand_over, id, read_text, store, told, warn};
 use super::log;
 use super::narrate::Narration;
+use super::without::Walls;
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan;
@@ -75,6 +76,9 @@ pub struct Args {
     /// Start the process in a paused container too, where it waits
     #[arg(long)]
     pub ignore_paused: bool,
+    /// What it lacks
+    #[command(flatten)]
+    pub walls: Walls,
     /// How it is watched
     #[command(flatten)]
     pub narration: Narration,
@@ -102,11 +106,16 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
         options: plan::Options { preserve_fds: args.preserve_fds, no_new_keyring: true, ..plan::Options::default() },
         ignore_paused: args.ignore_paused,
         cgroup: args.cgroup.clone(),
+        without: args.walls.list.clone(),
     };
-    let process = |spec: &Spec| match given {
-        Some(process) => Ok(process),
-        None => from_flags(args, spec),
+    let process = |spec: &Spec| {
+        args.walls.refuse_engines(spec, global).map_err(ExecError::Flags)?;
+        match given {
+            Some(process) => Ok(process),
+            None => from_flags(args, spec),
+        }
     };
+    args.walls.say("this process")?;
     let voice = args.narration.voice()?;
     let started: Created =
         runtime::exec(&store(global), &id(&args.id)?, &request, &voice, process).map_err(told_exec)?;

@@ -9,11 +9,12 @@ use serde_json::json;
 
 use super::container::told;
 use super::output;
+use super::without::Walls;
 use crate::cli::Global;
 use crate::error::Failure;
 use crate::plan::{self, Change, Host, Line, Plan, printable, wrapped};
 use crate::runtime::{Bundle, probe};
-use crate::spec::ContainerId;
+use crate::spec::{ContainerId, Wall};
 
 /// Columns of the text format.
 const WIDTH: usize = 80;
@@ -41,6 +42,9 @@ pub struct Args {
     /// Id that the container would get [default: the name of the bundle's directory]
     #[arg(long)]
     id: Option<String>,
+    /// What it lacks
+    #[command(flatten)]
+    walls: Walls,
     /// JSON file with the facts about the machine, as "host" in what --format json prints [default: this machine]
     #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
@@ -70,10 +74,10 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<ExitCode> {
 }
 
 fn one(args: &Args, global: &Global, directory: &Path) -> anyhow::Result<String> {
-    let bundle = load(directory)?;
+    let bundle = load(args, global, directory)?;
     let id = id(args, &bundle)?;
     let host = host(args, global, &bundle, &id)?;
-    let plan = plan(global, &id, &bundle, &host)?;
+    let plan = plan(args, global, &id, &bundle, &host)?;
     for left_out in &plan.left_out {
         output::eprint_line(&format!("warning: config.json: {left_out}"))?;
     }
@@ -87,11 +91,11 @@ fn one(args: &Args, global: &Global, directory: &Path) -> anyhow::Result<String>
 
 /// The second bundle is planned with the first one's id and rootfs: what is left is what the two configs say.
 fn two(args: &Args, global: &Global, first: &Path, second: &Path) -> anyhow::Result<String> {
-    let bundles = [load(first)?, load(second)?];
+    let bundles = [load(args, global, first)?, load(args, global, second)?];
     let id = id(args, &bundles[0])?;
     let host_of = |bundle| host(args, global, bundle, &id);
     let rootfs = host_of(&bundles[0])?.rootfs;
-    let plan_of = |bundle| plan(global, &id, bundle, &Host { rootfs: rootfs.clone(), ..host_of(bundle)? });
+    let plan_of = |bundle| plan(args, global, &id, bundle, &Host { rootfs: rootfs.clone(), ..host_of(bundle)? });
     let plans = [plan_of(&bundles[0])?, plan_of(&bundles[1])?];
     let changes = plan::difference(&plans[0], &plans[1]);
     let gone = changes.iter().filter(|change| matches!(change, Change::Gone(_))).count();
@@ -105,8 +109,8 @@ fn two(args: &Args, global: &Global, first: &Path, second: &Path) -> anyhow::Res
     }
 }
 
-fn load(directory: &Path) -> anyhow::Result<Bundle> {
-    let bundle = Bundle::load(directory).map_err(told)?;
+fn load(args: &Args, global: &Global, directory: &Path) -> anyhow::Result<Bundle> {
+    let bundle = args.walls.taken_from(Bundle::load(directory).map_err(told)?, global)?;
     for warning in &bundle.config.warnings {
         output::eprint_sentence("warning: ", &format!("config.json: {warning}"))?;
     }
@@ -125,8 +129,10 @@ fn host(args: &Args, global: &Global, bundle: &Bundle, id: &ContainerId) -> anyh
     args.host.as_deref().map_or_else(probed, read_host)
 }
 
-fn plan(global: &Global, id: &ContainerId, bundle: &Bundle, host: &Host) -> anyhow::Result<Plan> {
-    let options = plan::Options { systemd_cgroup: global.systemd_cgroup, ..plan::Options::default() };
+fn plan(args: &Args, global: &Global, id: &ContainerId, bundle: &Bundle, host: &Host) -> anyhow::Result<Plan> {
+    let without_pivot_root = args.walls.list.contains(&Wall::PivotRoot);
+    let options =
+        plan::Options { systemd_cgroup: global.systemd_cgroup, without_pivot_root, ..plan::Options::default() };
     plan::create(id.as_str(), &bundle.config.spec, host, options).map_err(|error| told(error.into()))
 }
 

@@ -33,6 +33,7 @@ pub mod top;
 pub mod tree;
 pub mod update;
 pub mod why;
+mod without;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,11 +1,13 @@
 //! What `exec` does, as data: one more process in a container that runs already.
 
+use std::borrow::Cow;
+
 use super::process::{self, Who};
-use super::rootfs;
 use super::step::{Clone3, HostStep, InitStep, Plan, Planned, RootfsPath, c_string};
 use super::uapi::*;
 use super::{OpenTerminal, Options, PlanError};
-use crate::spec::oci::{Process, Spec};
+use crate::spec::Wall;
+use crate::spec::oci::{Capabilities, Process, Spec};
 
 /// What exec needs to know of the running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +26,8 @@ pub struct Target {
     pub setgroups_denied: bool,
     /// /proc/PID/uid_map has a 0: there is a root user to become.
     pub has_root: bool,
-    /// Its root on the host, which is only used where the container has no mount namespace of its own.
-    pub rootfs: String,
+    /// Its root on the host, where chroot(2) has made it; none where it is the root of its mount namespace.
+    pub root: Option<String>,
     /// /proc/self/oom_score_adj, below which we cannot go; none for the machine's own root.
     pub oom_floor: Option<i32>,
 }
@@ -52,9 +54,8 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
     if target.namespaces & CLONE_NEWUSER != 0 && target.has_root {
         init.push(Planned::new(InitStep::BecomeRoot, "linux.namespaces \"user\""));
     }
-    if rootfs::shares_mounts(spec) {
-        let path = c_string(&target.rootfs);
-        init.push(Planned::new(InitStep::ChangeRoot { path }, "linux.namespaces without \"mount\""));
+    if let Some(root) = &target.root {
+        init.push(Planned::new(InitStep::ChangeRoot { path: c_string(root) }, "its root was made by chroot(2)"));
     }
     init.push(Planned::new(InitStep::NewSession, "a container does not share our terminal's session"));
     init.extend(process::personality(spec));
@@ -84,6 +85,61 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
         init,
         left_out: process::oom_score_adj_left_out(process, floor).into_iter().collect(),
     })
+}
+
+/// The same process without some of the container's walls: namespaces that it does not join, capabilities that it keeps, the
+/// filter that it does not get.
+pub fn exec_without<'a>(
+    (spec, process): (&'a Spec, &'a Process),
+    target: &mut Target,
+    walls: &[Wall],
+) -> Result<(Cow<'a, Spec>, Cow<'a, Process>), PlanError> {
+    let (mut spec, mut process) = (Cow::Borrowed(spec), Cow::Borrowed(process));
+    for wall in walls {
+        let refused = |why| Err(PlanError::Without { wall: wall.name(), why });
+        let namespace = match wall {
+            Wall::Pid => CLONE_NEWPID,
+            Wall::Net => CLONE_NEWNET,
+            Wall::Uts => CLONE_NEWUTS,
+            Wall::Ipc => CLONE_NEWIPC,
+            Wall::User => CLONE_NEWUSER,
+            Wall::Cgroup => CLONE_NEWCGROUP,
+            Wall::Time => CLONE_NEWTIME,
+            Wall::Seccomp => match spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
+                true => {
+                    spec.to_mut().linux_mut().as_mut().map(|linux| linux.set_seccomp(None));
+                    continue;
+                }
+                false => return refused("the container has no such wall: linux.seccomp is not set"),
+            },
+            Wall::Caps => {
+                keep_capabilities(process.to_mut());
+                continue;
+            }
+            Wall::Mount | Wall::PivotRoot | Wall::Mask => {
+                return refused("the container's files are as they were made: give it to run or create");
+            }
+            Wall::Limits => return refused("whoever is not in the container's cgroup is none of its processes"),
+        };
+        if target.namespaces & namespace == 0 {
+            return refused("the container has no such wall: it shares that namespace with this host");
+        }
+        target.namespaces &= !namespace;
+        // Ids are the host's then.
+        target.setgroups_denied &= namespace != CLONE_NEWUSER;
+    }
+    Ok((spec, process))
+}
+
+fn keep_capabilities(process: &mut Process) {
+    let every: Capabilities = caps::all()
+        .into_iter()
+        .filter_map(|capability| capability.to_string().trim_start_matches("CAP_").parse().ok())
+        .collect();
+    let mut sets = process.capabilities().clone().unwrap_or_default();
+    let all = || Some(every.clone());
+    sets.set_bounding(all()).set_effective(all()).set_permitted(all()).set_inheritable(None).set_ambient(None);
+    process.set_capabilities(Some(sets));
 }
 
 /// An ordinary user cannot reach the files of /proc of a process that hides: what stands in those is set before.

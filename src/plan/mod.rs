@@ -29,7 +29,7 @@ pub mod uapi;
 pub use any::{Language, Placed, Step};
 pub use cgroup::path as cgroup_path;
 pub use difference::{Change, difference};
-pub use exec::{Target, exec};
+pub use exec::{Target, exec, exec_without};
 pub use features::features;
 pub use host::{CgroupHost, CgroupLevel, Host, Rootless, delegated_files};
 pub use shell::{Alone, Shell};
@@ -80,6 +80,14 @@ pub enum PlanError {
     /// A property of the scope that an annotation asks for.
     #[error("config.json: {0}")]
     Annotation(String),
+    /// A wall that `exec` cannot leave out.
+    #[error("--without {wall}: {why}")]
+    Without {
+        /// As `pid`.
+        wall: &'static str,
+        /// That there is none, or why it stands around every process of a container.
+        why: &'static str,
+    },
     /// The cgroup that the config names is somebody's already.
     #[error("config.json: linux.cgroupsPath: the cgroup {path} {why}")]
     CgroupBusy {
@@ -120,6 +128,8 @@ pub struct Options {
     pub systemd_cgroup: bool,
     /// `NOTIFY_SOCKET` of our own environment: the container gets such a socket too ([`Plan::notifying`]).
     pub notify: bool,
+    /// `--without pivot-root`: the root is made by chroot(2) alone.
+    pub without_pivot_root: bool,
 }
 
 /// What `create` does, in order. To understand a container start, read this function.
@@ -168,7 +178,7 @@ pub fn create(id: &str, spec: &Spec, host: &Host, options: Options) -> Result<Pl
     // Up to here /proc is the host's, which no image can have put there.
     init.extend(namespaces::sysctls(spec));
     init.append(&mut labels);
-    init.push(Planned::new(rootfs::take_root(spec, host), "root.path"));
+    init.push(rootfs::take_root(spec, host, &options));
     init.extend(identity_of_the_machine(spec, new));
     if process.terminal() == Some(true) {
         init.push(Planned::new(open_terminal(process, OpenTerminal::OfTheContainer), "process.terminal"));
@@ -359,19 +369,22 @@ mod tests {
         let config = Config::parse(&template().to_string()).expect("valid");
         let mut process = config.spec.process().clone().expect("it has one");
         process.set_args(Some(vec!["ps".to_string()])).set_oom_score_adj(oom_floor.map(|_| 50));
-        let target = Target {
+        exec("web", &config.spec, &process, &target(oom_floor), &Options { no_new_keyring: true, ..Options::default() })
+            .expect("a plan")
+    }
+
+    fn target(oom_floor: Option<i32>) -> Target {
+        Target {
             pid: 42,
             namespaces: CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER,
             cgroup: Some("/sys/fs/cgroup/glassbox-web".to_string()),
             last_capability: 40,
             home: None,
-            rootfs: "/bundle/rootfs".to_string(),
             setgroups_denied: oom_floor.is_some(),
             has_root: true,
+            root: None,
             oom_floor,
-        };
-        exec("web", &config.spec, &process, &target, &Options { no_new_keyring: true, ..Options::default() })
-            .expect("a plan")
+        }
     }
 
     /// The plan of the template with a change, whose cgroup systemd makes.
@@ -390,7 +403,7 @@ mod tests {
     }
 
     /// Plans that have every kind of step between them.
-    pub(super) fn all_kinds() -> [Plan; 9] {
+    pub(super) fn all_kinds() -> [Plan; 10] {
         let mut adopting = host();
         adopting.cgroup.as_mut().expect("it has one").levels[1].exists = true;
         [
@@ -403,7 +416,59 @@ mod tests {
             executed(Some(0)),
             planned(&rootless_template(1000, 1000), &rootless()).expect("a plan"),
             scoped(everything).expect("a plan"),
+            lacking(true),
         ]
+    }
+
+    /// The template's plan, with a propagation behind the root.
+    fn lacking(without_pivot_root: bool) -> Plan {
+        let mut config = template();
+        config["linux"]["rootfsPropagation"] = "rslave".into();
+        let config = Config::parse(&config.to_string()).expect("valid");
+        create("web", &config.spec, &host(), Options { without_pivot_root, ..Options::default() }).expect("a plan")
+    }
+
+    #[test]
+    fn without_pivot_root_the_root_alone_is_another() {
+        let (whole, chroot) = (lacking(false), lacking(true));
+        let changes = super::difference(&whole, &chroot);
+        let told: String = changes.iter().map(|change| format!("{change:?}\n")).collect();
+        insta::assert_snapshot!(told, @"");
+        assert!(chroot.changes_root() && !chroot.shares_mounts() && !whole.changes_root());
+        let script = chroot.shell();
+        let lines = script.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>();
+        assert!(lines.iter().all(|line| !line.contains("pivot_root")), "{script}");
+        assert!(
+            script.contains("--make-rslave /bundle/rootfs") && script.contains("--chroot=/bundle/rootfs"),
+            "{script}"
+        );
+    }
+
+    #[test]
+    fn exec_leaves_out_walls_that_the_container_has() {
+        let config = Config::parse(&template().to_string()).expect("valid");
+        let process = config.spec.process().clone().expect("it has one");
+        let try_without = |walls: &[Wall]| {
+            let mut target = target(None);
+            let taken = exec_without((&config.spec, &process), &mut target, walls).map(|(_, process)| process);
+            taken.map(|process| (target.namespaces, process.capabilities().clone())).map_err(|error| error.to_string())
+        };
+        let (namespaces, sets) = try_without(&[Wall::Pid, Wall::Caps]).expect("both are there");
+        assert_eq!(namespaces, CLONE_NEWNS | CLONE_NEWUSER);
+        assert!(sets.expect("they are set").effective().as_ref().is_some_and(|set| set.len() > 40));
+        let refused: Vec<_> = Wall::ALL.iter().filter_map(|wall| try_without(&[*wall]).err()).collect();
+        insta::assert_snapshot!(refused.join("\n"), @r#"
+        --without net: the container has no such wall: it shares that namespace with this host
+        --without mount: the container's files are as they were made: give it to run or create
+        --without uts: the container has no such wall: it shares that namespace with this host
+        --without ipc: the container has no such wall: it shares that namespace with this host
+        --without cgroup: the container has no such wall: it shares that namespace with this host
+        --without time: the container has no such wall: it shares that namespace with this host
+        --without pivot-root: the container's files are as they were made: give it to run or create
+        --without mask: the container's files are as they were made: give it to run or create
+        --without seccomp: the container has no such wall: linux.seccomp is not set
+        --without limits: whoever is not in the container's cgroup is none of its processes
+        "#);
     }
 
     /// The machine of an ordinary user, to whom no cgroup is delegated.

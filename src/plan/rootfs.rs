@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use super::Options;
 use super::host::Host;
 use super::mount_options::{self, MountOptions};
 use super::step::{Filesystem, FsParameter, InitStep, MountAttributes, MountIdMap, Planned, RootfsPath, c_string};
@@ -54,10 +55,12 @@ pub(super) fn shares_mounts(spec: &Spec) -> bool {
 }
 
 /// The step that makes the rootfs the root.
-pub(super) fn take_root(spec: &Spec, host: &Host) -> InitStep {
+pub(super) fn take_root(spec: &Spec, host: &Host, options: &Options) -> Planned<InitStep> {
+    let chroot = || InitStep::ChangeRoot { path: c_string(&host.rootfs) };
     match shares_mounts(spec) {
-        true => InitStep::ChangeRoot { path: c_string(&host.rootfs) },
-        false => InitStep::PivotRoot,
+        true => Planned::new(chroot(), "linux.namespaces without \"mount\""),
+        false if options.without_pivot_root => Planned::new(chroot(), "--without pivot-root"),
+        false => Planned::new(InitStep::PivotRoot, "root.path"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use super::error::RuntimeError;
-use crate::spec::Config;
+use crate::spec::{self, Config, Wall, WithoutError};
 
 /// Bytes of a config.json, at most: it is text that people write, nothing needs more, and a wrong file must not fill memory.
 pub const MAX_CONFIG: u64 = 16 << 20;
@@ -44,6 +44,12 @@ impl Bundle {
             return Err(RuntimeError::Bundle { path: root, what: "root.path is the host's own root directory".into() });
         }
         Ok(Bundle { path, text, config, rootfs })
+    }
+
+    /// The same, with its config without these walls.
+    pub fn without(self, walls: &[Wall]) -> Result<Bundle, WithoutError> {
+        let text = spec::without(&self.text, walls)?;
+        Ok(Bundle { config: Config::parse(&text)?, text, ..self })
     }
 }
 

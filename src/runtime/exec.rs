@@ -14,8 +14,8 @@ use super::rootless;
 use super::state::{Record, Status, Store};
 use crate::cgroup;
 use crate::plan::{self, Target, uapi};
-use crate::spec::ContainerId;
 use crate::spec::oci::{Process, Spec};
+use crate::spec::{ContainerId, Wall};
 use crate::sys;
 
 /// What is asked of `exec` beside the process itself.
@@ -28,6 +28,8 @@ pub struct Request {
     /// A cgroup below the container's own to be born into; it must be there. Without one: the container's own, or that of
     /// its first process where the container's has children with controllers, and so can hold no process itself.
     pub cgroup: Option<PathBuf>,
+    /// Walls of the container that do not stand around this process.
+    pub without: Vec<Wall>,
 }
 
 /// Starts a process in a running container. `process` gets the container's config as it was at `create`, and makes of it
@@ -67,18 +69,19 @@ fn start(
     let first = record.process.as_ref().ok_or(RuntimeError::NotRunning)?;
     let failed = |errno: rustix::io::Errno| RuntimeError::io(format!("pidfd_open({})", first.pid), &errno.into());
     let pidfd = identity::open(first).map_err(failed)?.ok_or(RuntimeError::NotRunning)?;
-    let target = Target {
+    let mut target = Target {
         pid: first.pid,
         namespaces: foreign_namespaces(first.pid),
         cgroup: birthplace(record, first.pid, request.cgroup.as_deref())?,
         last_capability: sys::last_capability(),
         setgroups_denied: rootless::setgroups_denied(&first.pid.to_string()),
         has_root: rootless::has_root(first.pid),
+        root: record.changed_root.then(|| record.rootfs.to_string_lossy().into_owned()),
         oom_floor: rootless::oom_floor(),
-        rootfs: record.rootfs.to_string_lossy().into_owned(),
         home: probe::home_in(process, &PathBuf::from(format!("/proc/{}/root", first.pid))),
     };
-    let plan = plan::exec(&record.id, spec, process, &target, &request.options)?;
+    let (spec, process) = plan::exec_without((spec, process), &mut target, &request.without)?;
+    let plan = plan::exec(&record.id, &spec, &process, &target, &request.options)?;
     voice.follow(&plan);
     let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup, born: &|_| Ok(()), voice };
     let waiting = launch::launch(&plan, &with).inspect_err(|_| voice.over(End::Failed))?;

@@ -190,6 +190,7 @@ fn record(id: &ContainerId, bundle: &Bundle, plan: &Plan) -> Record {
         owner: rustix::process::getuid().as_raw(),
         cgroup,
         unit: plan.scope().map(|(unit, _)| unit.to_string()),
+        changed_root: plan.changes_root(),
         made_cgroups,
         shown: shown::before(plan, &bundle.rootfs),
         hooks: [HookKind::Poststart, HookKind::Poststop]
@@ -354,6 +355,7 @@ fn recovered(entry: &Entry, id: &ContainerId) -> Option<Record> {
         owner: 0,
         cgroup: Some(cgroup),
         unit,
+        changed_root: false,
         made_cgroups: Vec::new(),
         shown: None,
         hooks: vec![HookKind::Poststop.name().to_string()],

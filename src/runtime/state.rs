@@ -55,6 +55,9 @@ pub struct Record {
     /// The unit that systemd made it for, where systemd did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// Its root was made by chroot(2): whoever joins it has to do that too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changed_root: bool,
     /// Cgroup directories above it that are made for it, outermost first.
     pub made_cgroups: Vec<PathBuf>,
     /// What stood at the rootfs before anything was mounted there for it, where it has no mount namespace of its own.

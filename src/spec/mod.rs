@@ -10,11 +10,13 @@ mod load;
 mod proc_mount;
 mod template;
 mod validate;
+mod without;
 
 pub use id::{ContainerId, IdError};
 pub use load::{Config, SpecError, parse_process, parse_resources};
 pub use template::{OCI_VERSION, rootless_template, template};
 pub use validate::{check_process, sysctl_path};
+pub use without::{Wall, WithoutError, without};
 
 /// The runtime specification's types, under the names that it uses.
 pub use oci_spec::runtime as oci;

@@ -42,3 +42,4 @@ mod soak;
 mod support;
 mod view;
 mod why;
+mod without;

@@ -84,6 +84,14 @@ fn init_lane(plan: &Plan) -> Vec<Told<'_, InitStep>> {
                     pivoted = true;
                     Shell::Outside(outside::swap_root(plan))
                 }
+                // Only the process itself sees a root that chroot(2) has made.
+                (InitStep::SetPropagation { flags, .. }, Shell::Commands(_)) if plan.changes_root() && pivoted => {
+                    Shell::Outside(vec![outside::set_propagation(plan, *flags)])
+                }
+                (InitStep::ChangeRoot { .. }, _) => {
+                    pivoted = true;
+                    Shell::Capsh(vec![format!("--chroot={}", rootfs(plan))])
+                }
                 // From here on "/" is the container's root. mount(8) enters only for the call itself, so that it is
                 // loaded from the host.
                 (InitStep::SetPropagation { .. }, Shell::Commands(commands)) if pivoted => {

@@ -1,7 +1,7 @@
 //! The parts of the script that run on the host: before the process, beside it, and after it.
 
 use super::super::step::{HostStep, InitStep, Plan, Planned};
-use super::super::text::text;
+use super::super::text::{propagation_name, text};
 use super::init::unshare_options;
 use super::quote::{comment, word};
 use super::{Shell, Told, heading, indented, not_done, rootfs};
@@ -160,6 +160,11 @@ pub(super) fn swap_root(plan: &Plan) -> Vec<String> {
         format!(r#"nsenter --target "$pid" --mount pivot_root {rootfs} {rootfs}"#),
         r#"nsenter --target "$pid" --mount umount --lazy /"#.to_string(),
     ]
+}
+
+/// How mounts travel, of the rootfs as the host sees it.
+pub(super) fn set_propagation(plan: &Plan, flags: u64) -> String {
+    format!("mount --namespace \"$pid\" --make-{} {}", propagation_name(flags), rootfs(plan))
 }
 
 /// What the process becomes first, and the line that starts it, with the middle part of the script as its input.

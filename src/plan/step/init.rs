@@ -171,8 +171,8 @@ pub enum InitStep {
     },
     /// Swap the root: pivot_root(2) onto the working directory, then detach the old root.
     PivotRoot,
-    /// Make a directory the process's root: chroot(2). The host's root stays where it is, as do all mounts: for a container
-    /// without a mount namespace of its own.
+    /// Make a directory the process's root: chroot(2). The host's root stays where it is, as do all mounts, and CAP_SYS_CHROOT is
+    /// enough to go back: for a container without a mount namespace of its own, or one that is to have no better.
     ChangeRoot {
         /// The directory on the host.
         path: CString,

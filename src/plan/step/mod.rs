@@ -14,6 +14,8 @@ pub use parts::{
     Scheduling,
 };
 
+use super::uapi::CLONE_NEWNS;
+
 /// What a container start will do, decided but not done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -62,9 +64,20 @@ impl Plan {
         self.clone.cgroup.as_deref().or_else(|| self.scope().map(|(_, path)| path))
     }
 
+    /// Whether its root is made by chroot(2) alone.
+    pub fn changes_root(&self) -> bool {
+        self.init.iter().any(|planned| matches!(planned.step, InitStep::ChangeRoot { .. }))
+    }
+
     /// Whether what is mounted for the container is mounted in our own mount namespace, below its rootfs.
     pub fn shares_mounts(&self) -> bool {
-        self.init.iter().any(|planned| matches!(planned.step, InitStep::ChangeRoot { .. }))
+        let joins = |planned: &Planned<InitStep>| match planned.step {
+            InitStep::JoinNamespace { namespace, .. } => namespace == CLONE_NEWNS,
+            InitStep::JoinContainer { .. } => true,
+            _ => false,
+        };
+        let its_own = self.clone.namespaces & CLONE_NEWNS != 0 || self.between.iter().chain(&self.init).any(joins);
+        self.changes_root() && !its_own
     }
 
     /// The unit and the cgroup directory that systemd makes for the container, where it does.
