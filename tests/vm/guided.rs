@@ -433,3 +433,27 @@ fn ctrl_c_at_any_step_of_a_play_leaves_nothing() {
         machine.assert_clean();
     }
 }
+
+#[test]
+fn a_start_is_stepped_through_with_a_shell_beside_it_and_leaves_nothing() {
+    let machine = machine();
+    let bundle = machine.bundle("stepped");
+    bundle.args(&["echo", "never"]);
+    let args = ["run", "--step", "--break", "PivotRoot", "--bundle", bundle.path(), "stepped"];
+    let mut learner = Learner::at(&machine, (80, 24), "xterm", &args);
+    learner.sees(", PivotRoot):");
+    learner.sees("its own: mnt uts ipc pid net cgroup; the host's: user time");
+    learner.sees("a abort >");
+    learner.types("s");
+    learner.types("echo $((6 * 7)) $(hostname)");
+    learner.sees("42 ");
+    learner.types("exit");
+    // The terminal is ours again: the next line is for us.
+    learner.sees("a abort >");
+    learner.types("");
+    learner.sees(", SetHostname):");
+    learner.types("a");
+    learner.sees("error: stopped before step ");
+    assert_eq!(learner.ends(), Some(1));
+    machine.assert_clean();
+}

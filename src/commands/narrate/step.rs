@@ -4,7 +4,12 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+
+use nix::sys::signal::SigSet;
+use rustix::process::{Pid, Signal, getpgrp, kill_process_group};
+use rustix::termios::tcsetpgrp;
 
 use crate::error::Failure;
 use crate::plan::{Language, Placed, printable, wrapped};
@@ -85,10 +90,31 @@ impl Steps {
             }
             None => Command::new("/bin/sh"),
         };
+        // Without job control: in another PID namespace it could not give the terminal back to whom it does not see.
+        command.arg("+m").process_group(0);
         let stdio = || self.terminal.try_clone().map_or_else(|_| Stdio::inherit(), Stdio::from);
-        let ran = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).status();
+        let ran = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().and_then(|mut shell| {
+            let group = Pid::from_child(&shell);
+            self.foreground(group);
+            // It may have asked for the terminal before it was its own.
+            let _ = kill_process_group(group, Signal::CONT);
+            shell.wait()
+        });
+        self.foreground(getpgrp());
         if let Err(cause) = ran {
             self.say(&format!("nsenter: {cause}\n"));
+        }
+    }
+
+    /// Gives the terminal to a process group; whoever is in none that has it is stopped for asking (SIGTTOU), unless it blocks
+    /// that.
+    fn foreground(&self, group: Pid) {
+        let mut asking = SigSet::empty();
+        asking.add(nix::sys::signal::Signal::SIGTTOU);
+        let blocked = asking.thread_block();
+        let _ = tcsetpgrp(&self.terminal, group);
+        if blocked.is_ok() {
+            let _ = asking.thread_unblock();
         }
     }
 }
