@@ -80,7 +80,7 @@ fn engine(spec: &Spec, global: &Global) -> Option<String> {
 
 fn refused(error: WithoutError, config: &str) -> anyhow::Error {
     let there = || {
-        let stands = |wall: &Wall| spec::without(config, &[*wall]).is_ok();
+        let stands = |wall: &Wall| spec::without(config, &[*wall], &caps::all()).is_ok();
         Wall::ALL.into_iter().filter(stands).map(Wall::name).collect::<Vec<_>>().join(", ")
     };
     match error {

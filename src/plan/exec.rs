@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use caps::CapsHashSet;
+
 use super::process::{self, Who};
 use super::step::{Clone3, HostStep, InitStep, Plan, Planned, RootfsPath, c_string};
 use super::uapi::*;
@@ -88,11 +90,12 @@ pub fn exec(id: &str, spec: &Spec, process: &Process, target: &Target, options: 
 }
 
 /// The same process without some of the container's walls: namespaces that it does not join, capabilities that it keeps, the
-/// filter that it does not get.
+/// filter that it does not get. `ours` are the capabilities that we have to give.
 pub fn exec_without<'a>(
     (spec, process): (&'a Spec, &'a Process),
     target: &mut Target,
     walls: &[Wall],
+    ours: &CapsHashSet,
 ) -> Result<(Cow<'a, Spec>, Cow<'a, Process>), PlanError> {
     let (mut spec, mut process) = (Cow::Borrowed(spec), Cow::Borrowed(process));
     for wall in walls {
@@ -113,7 +116,7 @@ pub fn exec_without<'a>(
                 false => return refused("the container has no such wall: linux.seccomp is not set"),
             },
             Wall::Caps => {
-                keep_capabilities(process.to_mut());
+                keep_capabilities(process.to_mut(), ours);
                 continue;
             }
             Wall::Mount | Wall::PivotRoot | Wall::Mask => {
@@ -131,11 +134,9 @@ pub fn exec_without<'a>(
     Ok((spec, process))
 }
 
-fn keep_capabilities(process: &mut Process) {
-    let every: Capabilities = caps::all()
-        .into_iter()
-        .filter_map(|capability| capability.to_string().trim_start_matches("CAP_").parse().ok())
-        .collect();
+fn keep_capabilities(process: &mut Process, ours: &CapsHashSet) {
+    let every: Capabilities =
+        ours.iter().filter_map(|capability| capability.to_string().trim_start_matches("CAP_").parse().ok()).collect();
     let mut sets = process.capabilities().clone().unwrap_or_default();
     let all = || Some(every.clone());
     sets.set_bounding(all()).set_effective(all()).set_permitted(all()).set_inheritable(None).set_ambient(None);

@@ -273,6 +273,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::spec::Wall;
     use crate::spec::{Config, rootless_template, template};
 
     /// A machine with cgroup v2 and every controller, of which the usual ones are enabled at the root.
@@ -450,7 +451,8 @@ mod tests {
         let process = config.spec.process().clone().expect("it has one");
         let try_without = |walls: &[Wall]| {
             let mut target = target(None);
-            let taken = exec_without((&config.spec, &process), &mut target, walls).map(|(_, process)| process);
+            let taken =
+                exec_without((&config.spec, &process), &mut target, walls, &caps::all()).map(|(_, process)| process);
             taken.map(|process| (target.namespaces, process.capabilities().clone())).map_err(|error| error.to_string())
         };
         let (namespaces, sets) = try_without(&[Wall::Pid, Wall::Caps]).expect("both are there");

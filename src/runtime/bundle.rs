@@ -48,7 +48,7 @@ impl Bundle {
 
     /// The same, with its config without these walls.
     pub fn without(self, walls: &[Wall]) -> Result<Bundle, WithoutError> {
-        let text = spec::without(&self.text, walls)?;
+        let text = spec::without(&self.text, walls, &our_capabilities())?;
         Ok(Bundle { config: Config::parse(&text)?, text, ..self })
     }
 }
@@ -63,6 +63,11 @@ fn real_path(path: &Path) -> io::Result<PathBuf> {
         true => Ok(named),
         false => Err(io::ErrorKind::NotFound.into()),
     }
+}
+
+/// Root of a container's host may lack some.
+pub(super) fn our_capabilities() -> caps::CapsHashSet {
+    caps::read(None, caps::CapSet::Permitted).unwrap_or_default()
 }
 
 fn read_config(path: &Path) -> Result<String, RuntimeError> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use super::bundle::our_capabilities;
 use super::error::RuntimeError;
 use super::identity;
 use super::launch::{self, With};
@@ -80,7 +81,7 @@ fn start(
         oom_floor: rootless::oom_floor(),
         home: probe::home_in(process, &PathBuf::from(format!("/proc/{}/root", first.pid))),
     };
-    let (spec, process) = plan::exec_without((spec, process), &mut target, &request.without)?;
+    let (spec, process) = plan::exec_without((spec, process), &mut target, &request.without, &our_capabilities())?;
     let plan = plan::exec(&record.id, &spec, &process, &target, &request.options)?;
     voice.follow(&plan);
     let with = With { record, listener: None, target: Some(pidfd.as_fd()), in_cgroup, born: &|_| Ok(()), voice };

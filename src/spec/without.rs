@@ -3,6 +3,7 @@
 //! On the JSON, before it is typed: what is kept of the container for `exec` is then the config that it was started with.
 //! One wall is no field of config.json: without `pivot-root` the plan itself is another one (`plan::Options`).
 
+use caps::CapsHashSet;
 use serde_json::{Value, json};
 
 use super::json;
@@ -121,7 +122,7 @@ impl Wall {
             Wall::Time => "its clocks are this host's",
             Wall::PivotRoot => "its root is made by chroot(2): with CAP_SYS_CHROOT it reaches this host's files",
             Wall::Mask => "it sees what is masked otherwise, and can write to what is read-only, such as /proc/sys",
-            Wall::Caps => "its process has every capability that there is",
+            Wall::Caps => "its process has every capability that we have",
             Wall::Seccomp => "no system call of it is filtered",
             Wall::Limits => "nothing limits its memory, its CPU time and its tasks",
         }
@@ -143,11 +144,11 @@ impl Wall {
     }
 }
 
-/// The text of a config.json without these walls.
-pub fn without(text: &str, walls: &[Wall]) -> Result<String, WithoutError> {
+/// The text of a config.json without these walls. `ours` are the capabilities that we have to give.
+pub fn without(text: &str, walls: &[Wall], ours: &CapsHashSet) -> Result<String, WithoutError> {
     let mut config = json::parse(text).map_err(SpecError::Json)?;
     for wall in walls {
-        take_away(&mut config, *wall).map_err(|why| WithoutError::Missing { wall: *wall, why })?;
+        take_away(&mut config, *wall, ours).map_err(|why| WithoutError::Missing { wall: *wall, why })?;
     }
     let lacks = |wall| walls.contains(&wall);
     let mapped = has_namespace(&config, "user");
@@ -156,16 +157,17 @@ pub fn without(text: &str, walls: &[Wall]) -> Result<String, WithoutError> {
         return Err(WithoutError::Needs { wall: Wall::Mount, also: Wall::User, why });
     }
     // Mounting them takes power over the namespace that they show: a user namespace has none over the host's.
-    for (wall, fstype, source) in [(Wall::Pid, "proc", "/proc"), (Wall::Ipc, "mqueue", "/dev/mqueue")] {
-        if lacks(wall) && mapped {
-            show_the_hosts(&mut config, fstype, source);
-        }
+    if lacks(Wall::Pid) && mapped {
+        show_the_hosts_proc(&mut config);
+    }
+    if let (true, true, Some(mounts)) = (lacks(Wall::Ipc), mapped, config["mounts"].as_array_mut()) {
+        mounts.retain(|mount| mount["type"] != "mqueue");
     }
     Ok(format!("{config:#}"))
 }
 
 /// Or the field where it is missing.
-fn take_away(config: &mut Value, wall: Wall) -> Result<(), &'static str> {
+fn take_away(config: &mut Value, wall: Wall, ours: &CapsHashSet) -> Result<(), &'static str> {
     if let Some(kind) = wall.namespace() {
         if !has_namespace(config, kind) {
             return Err("linux.namespaces has no entry of that type");
@@ -190,7 +192,7 @@ fn take_away(config: &mut Value, wall: Wall) -> Result<(), &'static str> {
     match wall {
         Wall::Mask if taken.iter().all(empty) => Err("linux.maskedPaths and linux.readonlyPaths have no entry"),
         Wall::Seccomp if taken.iter().all(Value::is_null) => Err("linux.seccomp is not set"),
-        Wall::Caps => every_capability(config),
+        Wall::Caps => every_capability(config, ours),
         Wall::Limits => no_limits(config),
         _ => Ok(()),
     }
@@ -220,8 +222,8 @@ fn drop_sysctls(config: &mut Value, wall: Wall) {
     }
 }
 
-fn every_capability(config: &mut Value) -> Result<(), &'static str> {
-    let mut all: Vec<_> = caps::all().into_iter().map(|capability| capability.to_string()).collect();
+fn every_capability(config: &mut Value, ours: &CapsHashSet) -> Result<(), &'static str> {
+    let mut all: Vec<_> = ours.iter().map(|capability| capability.to_string()).collect();
     all.sort();
     let sets = &mut config["process"]["capabilities"];
     let names = |set: &Value| set.as_array().map_or(0, Vec::len);
@@ -247,14 +249,14 @@ fn no_limits(config: &mut Value) -> Result<(), &'static str> {
     }
 }
 
-fn show_the_hosts(config: &mut Value, fstype: &str, source: &str) {
-    for mount in config["mounts"].as_array_mut().into_iter().flatten().filter(|mount| mount["type"] == fstype) {
+fn show_the_hosts_proc(config: &mut Value) {
+    for mount in config["mounts"].as_array_mut().into_iter().flatten().filter(|mount| mount["type"] == "proc") {
         mount["type"] = "bind".into();
-        mount["source"] = source.into();
+        mount["source"] = "/proc".into();
         let options = mount["options"].as_array().cloned().unwrap_or_default();
-        let own = ["rbind", "nosuid", "noexec", "nodev", "ro"];
-        let kept = options.iter().filter_map(Value::as_str).filter(|option| own[1..].contains(option));
-        mount["options"] = kept.chain([own[0]]).collect();
+        let known = |option: &&str| ["nosuid", "noexec", "nodev", "ro"].contains(option);
+        let kept = options.iter().filter_map(Value::as_str).filter(known);
+        mount["options"] = kept.chain(["rbind"]).collect();
     }
 }
 
@@ -266,7 +268,7 @@ mod tests {
     fn changed(change: impl FnOnce(&mut Value), walls: &[Wall]) -> Result<Value, String> {
         let mut config = template();
         change(&mut config);
-        let text = without(&config.to_string(), walls).map_err(|error| error.to_string())?;
+        let text = without(&config.to_string(), walls, &caps::all()).map_err(|error| error.to_string())?;
         Config::parse(&text).map_err(|error| error.to_string())?;
         Ok(serde_json::from_str(&text).expect("it was parsed just now"))
     }
@@ -345,21 +347,26 @@ mod tests {
         --without seccomp: the container has no such wall: linux.seccomp is not set
         --without limits: the container has no such wall: linux.resources is not set
         "#);
-        assert!(changed(|config| every_capability(config).expect("it lacks some"), &[Wall::Caps]).is_err());
+        assert!(
+            changed(|config| every_capability(config, &caps::all()).expect("it lacks some"), &[Wall::Caps]).is_err()
+        );
     }
 
     #[test]
-    fn what_a_user_namespace_has_no_power_over_is_the_hosts() {
-        let mounts = |config: Value, destination: &str| {
-            let list = config["mounts"].as_array().expect("a list").clone();
-            list.into_iter().find(|mount| mount["destination"] == destination).expect("the template has it")
+    fn what_a_user_namespace_has_no_power_over_is_the_hosts_or_left_out() {
+        let mount = |config: &Value, destination: &str| {
+            config["mounts"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .find(|mount| mount["destination"] == destination)
+                .cloned()
         };
         let both = changed(everything, &[Wall::Pid, Wall::Ipc]).expect("it is valid");
         let proc = json!({"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]});
-        assert_eq!(mounts(both.clone(), "/proc"), proc);
-        assert_eq!(mounts(both, "/dev/mqueue")["options"], json!(["nosuid", "noexec", "nodev", "rbind"]));
+        assert_eq!((mount(&both, "/proc"), mount(&both, "/dev/mqueue")), (Some(proc), None));
         let host = changed(everything, &[Wall::Pid, Wall::User]).expect("it is valid");
-        assert_eq!(mounts(host, "/proc")["type"], "proc");
+        assert_eq!(mount(&host, "/proc").expect("the template has it")["type"], "proc");
         let refused = changed(everything, &[Wall::Mount]).expect_err("it cannot mount");
         assert!(refused.contains("--without user too"), "{refused}");
         assert!(changed(everything, &[Wall::Mount, Wall::User]).is_ok());
