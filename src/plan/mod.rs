@@ -434,7 +434,10 @@ mod tests {
         let (whole, chroot) = (lacking(false), lacking(true));
         let changes = super::difference(&whole, &chroot);
         let told: String = changes.iter().map(|change| format!("{change:?}\n")).collect();
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @r#"
+        Gone(Line { lane: Init, number: 32, sentence: "make the rootfs the root and let go of the host's", because: "root.path" })
+        New(Line { lane: Init, number: 32, sentence: "make /bundle/rootfs the root of this process, among the host's mounts", because: "--without pivot-root" })
+        "#);
         assert!(chroot.changes_root() && !chroot.shares_mounts() && !whole.changes_root());
         let script = chroot.shell();
         let lines = script.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>();
@@ -820,7 +823,7 @@ mod tests {
     fn without_a_mount_namespace_the_hosts_mounts_stay_as_they_are() {
         let plan = plan(without_mounts);
         assert!(plan.shares_mounts());
-        insta::assert_snapshot!(difference(&plan), @"
+        insta::assert_snapshot!(difference(&plan), @r#"
         - clone: clone the process into new namespaces: mount, uts, ipc, pid, network, born into the cgroup /sys/fs/cgroup/glassbox-web (linux.namespaces)
         - init: make the mounts of / rslave (no mount of the container may reach the host)
         - init: make the rootfs the root and let go of the host's (root.path)
@@ -829,8 +832,8 @@ mod tests {
           init: mount /bundle/rootfs with all below it over itself and enter it (root.path)
         + init: make the mounts of . rprivate (what is mounted for the container is mounted nowhere else)
           init: link /dev/ptmx to pts/ptmx (every container has this link)
-        + init: make /bundle/rootfs the root of this process, among the host's mounts (root.path)
-        ");
+        + init: make /bundle/rootfs the root of this process, among the host's mounts (linux.namespaces without "mount")
+        "#);
         assert!(plan.left_out[0].starts_with("linux.namespaces: without \"mount\" no other root than chroot(2)"));
         let refused = |change: fn(&mut Value)| {
             let mut config = template();

@@ -314,7 +314,9 @@ mod tests {
         let whole = changed(everything, &[]).map(|config| fields(&config)).expect("it is valid");
         let mut told = String::new();
         for wall in Wall::ALL.into_iter().filter(|wall| *wall != Wall::Mount) {
-            let left = changed(everything, &[wall]).map(|config| fields(&config)).expect(wall.name());
+            let left = changed(everything, &[wall])
+                .map(|config| fields(&config))
+                .unwrap_or_else(|error| panic!("{}: {error}", wall.name()));
             let gone: Vec<_> = whole.iter().filter(|name| !left.contains(name)).map(String::as_str).collect();
             told.push_str(&format!("{}: {}\n", wall.name(), gone.join(" ")));
         }
