@@ -45,8 +45,8 @@ try_kvm() {
 start_qemu() {
     local image=$1 append name devices=() serial=() arguments
     append="console=ttyS0 root=/dev/nvme0n1 rootfstype=ext4 rootflags=noinit_itable rw init=/glassbox/init glassbox.vm=1 $2"
-    # Programs at the same addresses each time: emulated, one that starts is then translated once and not over and over, and a
-    # shell and its commands take a fifth of the time.
+    # Programs at the same addresses each time: emulated, they start in a fraction of the time, it seems because QEMU need not
+    # translate them anew.
     append+=" norandmaps init_on_alloc=0"
     # A kernel that goes round in circles, which emulation brings about now and then, ends the machine in half a minute.
     append+=" panic=-1 oops=panic softlockup_panic=1 watchdog_thresh=15 psi=1 mitigations=off tsc=reliable no_timer_check loglevel=6"
